@@ -1,0 +1,40 @@
+# What people do with this tree. Each target first makes what it needs (.ci/setup), says so, and is quick when nothing is to be made.
+
+BIN := .venv/bin
+export PYTHON
+check = @echo "• Style …" && $(BIN)/ruff check . && echo "• Types …" && $(BIN)/mypy
+
+# The default: a line for each target, taken from the comments behind their names.
+help: ## print this
+	@sed -n 's/^\([a-z-]*\):.*## /    make \1\t/p' Makefile | expand -t 24
+
+demo: ## the whole gateway on virtual sensors, no hardware; Ctrl-C ends it, or SECONDS=60
+	@.ci/setup run
+	@exec $(BIN)/edgegw demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: ## style, types and every test; T=tests/test_codec.py (or any pytest arguments) runs only that
+	@.ci/setup test
+	@.ci/programs
+	$(if $(T),,$(check))
+	@echo "• Tests …"
+	@exec $(BIN)/pytest $(T)
+
+lint: ## style and types only
+	@.ci/setup test
+	$(check)
+
+test-lowest: ## the tests with the oldest versions of everything that setup.cfg allows
+	@.ci/setup lowest
+	@.ci/programs
+	@echo "• Tests, with the oldest versions …"
+	@exec .venv-lowest/bin/pytest -W default $(T)
+
+lock: ## renew the versions in .ci/requirements*.txt
+	@.ci/lock
+
+clean: ## remove what the other targets made
+	rm -rf .venv .venv-lowest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find edgegw workers tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help demo test lint check test-lowest lock clean
+.NOTPARALLEL:

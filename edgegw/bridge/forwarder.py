@@ -1,0 +1,145 @@
+"""One sink's way out of the spool, in a thread of its own: read behind the cursor, deliver, move the cursor, wait after trouble."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgegw.bridge.bisect import isolate
+from edgegw.clock import NS_PER_S, Clock
+from edgegw.errors import Refused, SinkError, SpoolError
+from edgegw.health import SinkHealth
+from edgegw.log import Logger
+from edgegw.reading import Letter, Record
+from edgegw.retry import backoff
+from edgegw.sinks import Sink
+from edgegw.spool import Reader
+
+DELIVERY_readings = 1000
+IDLE_s = 1.0
+AWAY_BASE_s, AWAY_MAX_s = 0.5, 10.0
+REFUSED_s = 20.0  # somebody has to act first; more often would only fill the other side's log
+
+
+class Forwarder:
+    """The main thread reads position, letters and damaged, writes the cursor with its next commit, and wakes this one when there is more."""
+
+    def __init__(self, sink: Sink, spool: Path, position: int, log: Logger, clock: Clock, random: Callable[[], float]) -> None:
+        self.sink = sink
+        self.position = position
+        self.letters: deque[Letter] = deque()
+        self.damaged: deque[int] = deque()
+        self._spool = spool
+        self._log = log
+        self._clock = clock
+        self._random = random
+        self._more = threading.Event()
+        self._stop = threading.Event()
+        self._open = False
+        self._failures = 0
+        self._delivered = 0
+        self._dead = 0
+        self._replay_to = 0
+        self._oldest_ns = 0  # wall clock of the oldest reading in hand; 0: none
+        self._why = "not connected yet"
+        self._thread = threading.Thread(target=self._live, name=f"sink-{sink.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is more in the spool."""
+        self._more.set()
+
+    def stop_soon(self) -> None:
+        """End after the delivery in hand; what is undelivered stays in the spool."""
+        self._stop.set()
+        self._more.set()
+
+    def ended(self, timeout_s: float) -> bool:
+        """Whether it has ended, within `timeout_s`."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def up(self) -> bool:
+        """Whether the last attempt went well."""
+        return self._open
+
+    def health(self, lag: int) -> SinkHealth:
+        """For status; `lag` as the spool counts it."""
+        age_s = (self._clock.wall_ns() - self._oldest_ns) / NS_PER_S if lag and self._oldest_ns else 0.0
+        return SinkHealth(
+            name=self.sink.name,
+            up=self._open,
+            delivered=self._delivered,
+            dead=self._dead,
+            lag=lag,
+            lag_s=round(max(0.0, age_s), 1),
+            why=self._why,
+        )
+
+    def _live(self) -> None:
+        reader = Reader(self._spool)
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._turn(reader)
+                except (SinkError, SpoolError) as error:
+                    self._trouble(error, str(error))
+                except Exception as error:  # noqa: BLE001 - a bug in one sink must not end the others; it is shown, logged and tried again
+                    self._log.error("sink_bug", sink=self.sink.name, exc_info=True)
+                    self._trouble(error, f"internal error: {type(error).__name__}: {error}")
+        finally:
+            reader.close()
+            self.sink.close()
+
+    def _turn(self, reader: Reader) -> None:
+        if not self._open:
+            self.sink.open()
+            self._connected(reader)
+        self._more.clear()
+        records, damaged = reader.after(self.position, DELIVERY_readings)
+        if records:
+            self._deliver([msgspec.structs.replace(r, replay=True) if r.position <= self._replay_to else r for r in records])
+        self.damaged.extend(damaged)
+        self.position = max([self.position, *damaged, *(record.position for record in records)])
+        if not records and not damaged:
+            self._oldest_ns = 0
+            self._more.wait(IDLE_s)
+
+    def _deliver(self, records: Sequence[Record]) -> None:
+        self._oldest_ns = records[0].batch.readings[0].time_ns
+        poison = isolate(records, self.sink.deliver)
+        for record, rejected in poison:
+            letter = Letter(
+                self.sink.name, record.run, record.batch.kind, record.batch.readings[0], rejected.code, rejected.reason, self._clock.wall_ns()
+            )
+            self.letters.append(letter)  # durable with the cursor that passes it, in one commit
+            self.sink.bury(letter)
+            self._log.error("reading_rejected", sink=self.sink.name, sensor=record.run.sensor, seq=letter.reading.seq, why=str(rejected))
+        self._dead += len(poison)
+        self._delivered += sum(len(record.batch.readings) for record in records) - len(poison)
+
+    def _connected(self, reader: Reader) -> None:
+        self._open = True
+        backlog = reader.waiting(self.position)
+        self._replay_to = reader.newest()
+        self._log.info("sink_connected", sink=self.sink.name, attempts=self._failures + 1, backlog=backlog)
+        self._failures = 0
+        self._why = ""
+
+    def _trouble(self, error: Exception, why: str) -> None:
+        if self._why != why:
+            self._log.warning("sink_lost", sink=self.sink.name, why=why)
+        self._open = False
+        self._why = why
+        slow = isinstance(error, Refused)
+        wait_s = REFUSED_s if slow else backoff(self._failures, AWAY_BASE_s, AWAY_MAX_s, 0.2, self._random)
+        self._failures += 1
+        self._stop.wait(wait_s)

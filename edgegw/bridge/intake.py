@@ -1,0 +1,102 @@
+"""What one turn of the bridge takes in: who speaks, what is new, what must be answered once it is on disk. Pure: bytes in, bytes out.
+
+A run is heard only on its newest connection, and its batches only in ascending number. A worker sends them in order from the
+first that is not safe, so ascending numbers mean that none is missing, and a number seen before that it is a repetition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgegw import codec
+from edgegw.codec import Ack, Again, Hello, Push, Welcome
+from edgegw.errors import CodecError
+from edgegw.reading import Batch, Run
+from edgegw.spool import Handed
+
+_AGAIN = codec.encode(Again())
+
+
+class Intake:
+    """Messages since the last commit. hear() each, commit what handed() gives, then taken() tells whom to answer what."""
+
+    def __init__(self, acked: Callable[[str], int]) -> None:
+        """`acked` asks the spool for the last batch number of a run."""
+        self._acked = acked
+        self._runs: dict[bytes, Run] = {}  # peer → the run it announced
+        self._peers: dict[str, bytes] = {}  # run → its newest peer
+        self._numbers: dict[str, int] = {}  # run → last number taken in
+        self._pushes: list[Push] = []
+        self._greeted: list[str] = []
+        self._owed: set[str] = set()  # runs to acknowledge
+        self.readings = 0  # taken in since the last commit
+        self.refused = 0  # messages that were none, ever
+
+    def hear(self, peer: bytes, data: bytes) -> bytes | None:
+        """Take a message in; returns an answer that need not wait for the commit."""
+        try:
+            message = codec.decode(data)
+        except CodecError:
+            self.refused += 1
+            return None
+        match message:
+            case Hello(run=run):
+                self._greet(peer, run)
+            case Push() if peer in self._runs and message.batch.run == self._runs[peer].id:
+                self._take(message)
+            case Push():
+                return _AGAIN
+            case _:
+                self.refused += 1
+        return None
+
+    def handed(self) -> list[Handed]:
+        """What is new, in order, the batches of one run and kind joined into one."""
+        joined: dict[tuple[str, str], list[Push]] = {}
+        for push in self._pushes:
+            joined.setdefault((push.batch.run, push.batch.kind), []).append(push)
+        return [Handed(self._runs[self._peers[run]], pushes[-1].number, _join(pushes)) for (run, _), pushes in joined.items()]
+
+    def taken(self) -> list[tuple[bytes, bytes]]:
+        """The commit is on disk: (peer, answer) for everyone who waits for it. Begins the next turn."""
+        answers = [(self._peers[run], codec.encode(Welcome(run, self._numbers[run]))) for run in self._greeted]
+        answers += [(self._peers[run], codec.encode(Ack(run, self._numbers[run]))) for run in self._owed.difference(self._greeted)]
+        self._pushes, self._greeted, self._owed, self.readings = [], [], set(), 0
+        return answers
+
+    def forget(self, run: str) -> None:
+        """The worker of `run` is gone for good."""
+        peer = self._peers.pop(run, None)
+        self._numbers.pop(run, None)
+        if peer is not None:
+            self._runs.pop(peer, None)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits for the next commit."""
+        return bool(self._pushes or self._greeted or self._owed)
+
+    def _greet(self, peer: bytes, run: Run) -> None:
+        old = self._peers.get(run.id)
+        if old is not None:
+            self._runs.pop(old, None)
+        self._runs[peer] = run
+        self._peers[run.id] = peer
+        self._numbers.setdefault(run.id, self._acked(run.id))
+        if run.id not in self._greeted:
+            self._greeted.append(run.id)
+
+    def _take(self, push: Push) -> None:
+        run = push.batch.run
+        self._owed.add(run)
+        if push.number > self._numbers[run] and push.batch.kind in self._runs[self._peers[run]].fields:
+            self._numbers[run] = push.number
+            self._pushes.append(push)
+            self.readings += len(push.batch.readings)
+
+
+def _join(pushes: list[Push]) -> Batch:
+    last = pushes[-1].batch
+    if len(pushes) == 1:
+        return last
+    return Batch(last.run, last.kind, last.counts, tuple(reading for push in pushes for reading in push.batch.readings))

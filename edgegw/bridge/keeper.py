@@ -1,0 +1,128 @@
+"""Keeps the spool for the bridge: what was handed over, how far the sinks are, which runs have ended. One transaction for all."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from edgegw import tally
+from edgegw.bridge.forwarder import Forwarder
+from edgegw.errors import SpoolError
+from edgegw.log import Logger
+from edgegw.reading import Letter
+from edgegw.spool import Closed, Commit, Handed, Reader, Spool
+
+Item = TypeVar("Item")
+
+
+class Keeper:
+    """Owner of the spool's writer. After a failure it opens the file anew: an fsync that failed once may lie the second time."""
+
+    def __init__(self, opened: Callable[[], Spool], tallies: Path, log: Logger) -> None:
+        self._opened = opened
+        self._spool = opened()
+        self._reader = Reader(self._spool.path)
+        self._tallies = tallies
+        self._log = log
+        self._forwarders: Sequence[Forwarder] = ()
+        self._letters: list[Letter] = []
+        self._damaged: list[int] = []
+        self._cursors = self._spool.cursors()
+        self._ended: set[str] = set()
+        self.stored = 0  # readings committed since the start
+        self.why = ""  # why nothing can be committed now
+        if self._spool.set_aside:
+            log.error("spool_set_aside", why="the file was not a database", file=str(self._spool.set_aside))
+
+    def serve(self, forwarders: Sequence[Forwarder]) -> None:
+        """These are the sinks whose progress is to be kept."""
+        self._forwarders = forwarders
+
+    def cursor(self, sink: str) -> int:
+        """Where `sink` goes on."""
+        return self._cursors[sink]
+
+    def acked(self, run: str) -> int:
+        """Number of the last batch of `run` on disk; -1 where there is none."""
+        return self._spool.acked(run)
+
+    def commit(self, handed: Sequence[Handed], *, closed: Sequence[Closed] = ()) -> bool:
+        """Make it durable, with all that the sinks have done since; False when the spool cannot (then nothing was written)."""
+        work = self._work(handed, closed)
+        if not (handed or closed or work.letters or work.damaged or work.cursors != self._cursors):
+            return True
+        try:
+            self._spool.commit(work)
+        except SpoolError as error:
+            self._trouble(error, work)
+            return False
+        self._written(work)
+        return True
+
+    def close_books(self, *, wait: bool) -> list[str]:
+        """Take over the final counts of runs whose worker is gone; returns their ids.
+
+        With `wait`, only of those seen gone in the call before: their last messages may still be on their way to us.
+        """
+        closed: list[str] = []
+        seen: set[str] = set()
+        for ended in tally.ended(self._tallies):
+            seen.add(ended.run.id)
+            if wait and ended.run.id not in self._ended:
+                continue
+            if self.commit([], closed=[Closed(ended.run, ended.counts)]):
+                ended.forget()
+                closed.append(ended.run.id)
+        self._ended = seen.difference(closed)
+        return closed
+
+    def lag(self, forwarder: Forwarder) -> int:
+        """Readings that a sink has not got yet."""
+        return self._reader.waiting(forwarder.position)
+
+    def newest(self) -> int:
+        """The newest position in the spool."""
+        return self._reader.newest()
+
+    def bytes(self) -> int:
+        """What the spool holds on disk."""
+        return self._spool.bytes()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._reader.close()
+        self._spool.close()
+
+    def _work(self, handed: Sequence[Handed], closed: Sequence[Closed]) -> Commit:
+        # Positions are read before letters: a forwarder moves on only after it has put down the letters it passes.
+        cursors = {forwarder.sink.name: forwarder.position for forwarder in self._forwarders}
+        for forwarder in self._forwarders:
+            self._letters += _taken(forwarder.letters)
+            self._damaged += _taken(forwarder.damaged)
+        return Commit(handed, cursors, tuple(self._letters), closed, tuple(self._damaged), trim=True)
+
+    def _written(self, work: Commit) -> None:
+        if self.why:
+            self._log.info("spool_back")
+        self.why = ""
+        self._cursors |= work.cursors
+        self._letters.clear()
+        self._damaged.clear()
+        self.stored += sum(len(each.batch.readings) for each in work.handed)
+
+    def _trouble(self, error: SpoolError, work: Commit) -> None:
+        if self.why != str(error):
+            self._log.error("spool_cannot_write", why=str(error))
+        self.why = str(error)
+        try:  # a full spool can still be drained: moving the cursors frees what the sinks have
+            self._spool.close()
+            self._spool = self._opened()
+            self._spool.commit(Commit(cursors=work.cursors, letters=work.letters, damaged=work.damaged, trim=True))
+        except SpoolError as again:
+            self.why = str(again)
+
+
+def _taken(items: deque[Item]) -> list[Item]:
+    return [items.popleft() for _ in range(len(items))]

@@ -1,0 +1,180 @@
+"""The only file that imports zmq: worker → bridge over DEALER and ROUTER, and the tap over XPUB and SUB.
+
+Only sockets and bytes here; what the bytes mean is codec's. Nothing waits except the two methods called wait().
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import zmq
+
+from edgegw.codec import MAX_MESSAGE_bytes
+
+_BUS_HWM = 1000  # messages; workers bound their own windows far below
+_TAP_HWM = 1000  # readings a slow subscriber may be behind before it loses some
+_RECONNECT_ms = 100
+_RECONNECT_MAX_ms = 1000
+
+
+def endpoint(path: Path) -> str:
+    """The address that any ZeroMQ client connects to."""
+    return f"ipc://{path}"
+
+
+class WorkerEnd:
+    """A worker's connection to the bridge. connect() begins anew and forgets all that the old connection still held."""
+
+    def __init__(self, path: Path) -> None:
+        self._address = endpoint(path)
+        self._context = zmq.Context(io_threads=1)
+        self._socket: zmq.Socket[bytes] | None = None
+
+    def connect(self) -> None:
+        """A fresh connection, to the bridge a fresh peer; returns at once, whether the bridge is there or not."""
+        self._drop()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.SNDHWM, _BUS_HWM)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_ms)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_ms)
+        self._socket.connect(self._address)
+
+    def send(self, message: bytes) -> bool:
+        """False when the socket takes no more now."""
+        try:
+            self._connected.send(message, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self) -> Iterator[bytes]:
+        """What has arrived."""
+        while True:
+            try:
+                yield self._connected.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something has arrived, or after `timeout_s`."""
+        self._connected.poll(max(0, round(timeout_s * 1000)))
+
+    def close(self) -> None:
+        """Close at once; what was not sent is dropped (whatever was not acknowledged is in the worker's window)."""
+        self._drop()
+        self._context.term()
+
+    @property
+    def _connected(self) -> zmq.Socket[bytes]:
+        if self._socket is None:
+            self.connect()
+        assert self._socket is not None
+        return self._socket
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.close(0)
+            self._socket = None
+
+
+class BridgeEnd:
+    """The bridge's sockets: it hears workers, answers them, and offers readings to whoever taps."""
+
+    def __init__(self, bus: Path, tap: Path) -> None:
+        """Binding steals the address from a process that has it (libzmq #2059): the caller must hold the gateway's lock."""
+        self._context = zmq.Context(io_threads=1)
+        self._router = self._context.socket(zmq.ROUTER)
+        self._router.setsockopt(zmq.LINGER, 0)
+        self._router.setsockopt(zmq.RCVHWM, _BUS_HWM)
+        self._router.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_bytes)
+        self._router.bind(endpoint(bus))
+        self._tap = self._context.socket(zmq.XPUB)
+        self._tap.setsockopt(zmq.LINGER, 0)
+        self._tap.setsockopt(zmq.SNDHWM, _TAP_HWM)
+        self._tap.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_bytes)
+        self._tap.bind(endpoint(tap))
+        self._topics: set[bytes] = set()  # that somebody subscribes to; ZeroMQ tells of the first one to come and the last one to go
+        self._poller = zmq.Poller()
+        self._poller.register(self._router, zmq.POLLIN)
+        self._bound = (bus, tap)
+
+    def watch(self, file: int) -> None:
+        """Let wait() return when `file` is readable, too."""
+        self._poller.register(file, zmq.POLLIN)
+
+    def unwatch(self, file: int) -> None:
+        """No more of that."""
+        self._poller.unregister(file)
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when a worker has sent something or a watched file is readable, or after `timeout_s`."""
+        self._poller.poll(max(0, round(timeout_s * 1000)))
+
+    def receive(self) -> Iterator[tuple[bytes, bytes]]:
+        """(peer, message) of what has arrived; anything but two frames is passed on as an empty message."""
+        while True:
+            try:
+                frames = self._router.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            yield frames[0], frames[1] if len(frames) == 2 else b""
+
+    def answer(self, peer: bytes, message: bytes) -> None:
+        """Send to a worker; one that has gone, or does not listen, misses it and will ask again."""
+        try:
+            self._router.send_multipart((peer, message), zmq.NOBLOCK)
+        except zmq.Again:
+            return
+
+    def tapped(self) -> bool:
+        """Whether anybody listens to the tap, so that nothing is encoded for nobody."""
+        while True:
+            try:
+                told = self._tap.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return bool(self._topics)
+            if told[:1] == b"\x01":
+                self._topics.add(told[1:])
+            elif told[:1] == b"\x00":
+                self._topics.discard(told[1:])
+
+    def offer(self, topic: str, reading: bytes) -> None:
+        """Publish; ZeroMQ drops it for a subscriber that is behind, and only for that one."""
+        self._tap.send_multipart((topic.encode(), reading), zmq.NOBLOCK)
+
+    def close(self) -> None:
+        """Close the sockets and remove their files."""
+        self._router.close(0)
+        self._tap.close(0)
+        self._context.term()
+        for path in self._bound:
+            path.unlink(missing_ok=True)
+
+
+class TapEnd:
+    """A subscriber to the tap."""
+
+    def __init__(self, path: Path, topics: list[str]) -> None:
+        """`topics` are prefixes of <kind>/<sensor>; "" is everything."""
+        self._context = zmq.Context(io_threads=1)
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVHWM, _TAP_HWM)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_ms)
+        for topic in topics:
+            self._socket.setsockopt_string(zmq.SUBSCRIBE, topic)
+        self._socket.connect(endpoint(path))
+
+    def receive(self, timeout_s: float) -> tuple[str, bytes] | None:
+        """(topic, reading as JSON), or None when nothing came in time."""
+        if not self._socket.poll(max(0, round(timeout_s * 1000))):
+            return None
+        topic, reading = self._socket.recv_multipart()
+        return topic.decode(), reading
+
+    def close(self) -> None:
+        """Close at once."""
+        self._socket.close(0)
+        self._context.term()

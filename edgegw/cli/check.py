@@ -1,0 +1,85 @@
+"""`edgegw check`: is the configuration right, and, with --probe, does everything answer?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from edgegw import driver
+from edgegw.cli.settings import load
+from edgegw.cli.trial import samples
+from edgegw.config import SensorSettings, Settings
+from edgegw.errors import ConfigError, EdgegwError, Exit
+from edgegw.sinks import Sink
+
+PROBE_s = 5.0  # for a first sample
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one probe found; why is "" when it is well."""
+
+    what: str
+    why: str
+
+
+def run(file: Path | None, *, probe: bool, as_json: bool) -> int:
+    """Print the findings; returns the exit code. Raises ConfigError."""
+    try:
+        settings = load(file)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        sys.stdout.write(msgspec.json.encode({"problems": error.problems}).decode() + "\n")
+        return Exit.CONFIG
+    findings: list[Finding] = []
+    if not as_json:
+        sys.stdout.write(f"{_where(settings)}: {len(settings.sensors)} sensors, sinks: {', '.join(_sinks(settings))}\n")
+    for finding in _probes(settings) if probe else ():
+        findings.append(finding)
+        if not as_json:
+            sys.stdout.write(f"{finding.what}: {finding.why or 'ok'}\n")
+            sys.stdout.flush()
+    if as_json:
+        sys.stdout.write(msgspec.json.encode({"problems": [], "findings": findings}).decode() + "\n")
+    return Exit.UNAVAILABLE if any(finding.why for finding in findings) else Exit.DONE
+
+
+def _where(settings: Settings) -> str:
+    return str(settings.sources[0]) if settings.sources else "the defaults"
+
+
+def _sinks(settings: Settings) -> list[str]:
+    return [name for name in ("rabbitmq", "mysql", "sqlite") if getattr(settings.sinks, name) is not None]
+
+
+def _probes(settings: Settings) -> Iterator[Finding]:
+    from edgegw.sinks.configured import configured
+
+    for sensor in settings.sensors:
+        yield Finding(f"sensor {sensor.name}", _why(lambda each=sensor: _first(each)))  # type: ignore[misc] # mypy cannot see the default's type
+    for sink in configured(settings):
+        yield Finding(f"sink {sink.name}", _why(lambda each=sink: _open(each)))  # type: ignore[misc] # as above
+
+
+def _why(attempt: Callable[[], None]) -> str:
+    try:
+        attempt()
+    except (EdgegwError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _first(sensor: SensorSettings) -> None:
+    for _ in samples(driver.find(sensor.driver), sensor.options, PROBE_s):
+        return
+    raise TimeoutError(f"it opens, but gives no sample within {PROBE_s:.0f} s")
+
+
+def _open(sink: Sink) -> None:
+    try:
+        sink.open()
+    finally:
+        sink.close()

@@ -1,0 +1,135 @@
+"""start, stop, restart: the gateway as a whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from edgegw import __version__
+from edgegw.config import Settings
+from edgegw.errors import EdgegwError, Exit, NotRunning
+
+READY_s = 60.0  # a bridge on a slow card with a full spool needs some; the supervisor has deadlines of its own
+
+
+class StartFailed(EdgegwError):
+    """The gateway in the background ended, or did not become ready."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        self.exit_code = Exit(code) if code in set(Exit) else Exit.FAILED
+        super().__init__(sentence)
+
+
+def foreground(file: Path | None, logs: Path | None, die_with_parent: bool) -> int:
+    """Be the supervisor until told to stop; returns its exit code."""
+    from edgegw import bridge, supervisor, worker
+    from edgegw.cli.settings import load
+    from edgegw.log import Log, destination
+    from edgegw.notify import Notifier
+    from edgegw.retry import RestartPolicy
+
+    if die_with_parent:
+        supervisor.die_with_parent()
+    settings = load(file)
+    specs = [supervisor.ChildSpec("bridge", "bridge", partial(bridge.run, settings, logs), RestartPolicy(quarantines=False, max_s=5.0), stop_s=5.0)]
+    specs += [
+        supervisor.ChildSpec(sensor.name, "worker", partial(worker.run, settings, sensor, logs), RestartPolicy(), stop_s=3.0)
+        for sensor in settings.sensors
+    ]
+    log = Log("supervisor", destination("supervisor", logs), settings.gateway.log_level, secrets=settings.secrets())
+    try:
+        return supervisor.run(specs, settings.paths, log=log, upstream=Notifier.from_environment(os.environ), about=_about(settings))
+    finally:
+        log.stop()
+
+
+def _about(settings: Settings) -> dict[str, object]:
+    return {"gateway": settings.gateway.id, "version": __version__, "config": str(settings.sources[0]) if settings.sources else ""}
+
+
+def background(file: Path | None) -> str:
+    """Start a gateway that outlives this command; returns its first status line when it is ready. Raises StartFailed."""
+    from edgegw.cli.settings import load
+
+    settings = load(file)
+    address = f"@edgegw-start-{os.getpid()}-{secrets.token_hex(4)}"  # abstract: leaves no file behind
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind("\0" + address[1:])
+        return _await(_spawn(settings, file, address), listener, settings)
+
+
+def _spawn(settings: Settings, file: Path | None, address: str) -> subprocess.Popen[bytes]:
+    logs = settings.paths.logs
+    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "edgegw", "start", "--foreground", "--logs", str(logs)]
+    if file is not None:
+        command += ["--config", str(file.absolute())]
+    with (logs / "stderr.txt").open("wb") as errors:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+            env={**os.environ, "NOTIFY_SOCKET": address},
+        )
+
+
+def _await(child: subprocess.Popen[bytes], listener: socket.socket, settings: Settings) -> str:
+    said = "it is ready"
+    until = time.monotonic() + READY_s
+    pidfd = os.pidfd_open(child.pid)
+    try:
+        while (left_s := until - time.monotonic()) > 0:
+            readable, _, _ = select.select([listener, pidfd], [], [], left_s)
+            if listener in readable:
+                fields = dict(line.partition("=")[::2] for line in listener.recv(65536).decode(errors="replace").splitlines())
+                said = fields.get("STATUS", said)
+                if fields.get("READY") == "1":
+                    child.returncode = 0  # it lives on, and is nobody's child once we have gone
+                    return f"edgegw runs (pid {child.pid}): {said}"
+            elif pidfd in readable:
+                raise StartFailed(_last_words(settings), child.wait())
+    finally:
+        os.close(pidfd)
+    raise StartFailed(f"not ready after {READY_s:.0f} s ({said}); look at `edgegw status` and `edgegw logs`", Exit.UNAVAILABLE)
+
+
+def _last_words(settings: Settings) -> str:
+    text = (settings.paths.logs / "stderr.txt").read_text(errors="replace").strip()
+    return text.removeprefix("edgegw: ") or "it ended without a word; look at `edgegw logs`"
+
+
+def stop(file: Path | None, timeout_s: float) -> str:
+    """Stop the gateway and wait for its end. Raises StartFailed when it outlives the time."""
+    from edgegw import control
+    from edgegw.cli.settings import paths
+
+    try:
+        ended = control.stop_and_wait(paths(file).control, timeout_s)
+    except NotRunning:
+        return "edgegw was not running"
+    if not ended:
+        raise StartFailed(f"still stopping after {timeout_s:g} s; a second `edgegw stop` means now", Exit.FAILED)
+    return "edgegw has stopped"
+
+
+def restart(file: Path | None, sensors: Sequence[str]) -> str:
+    """Restart `sensors`, or all of it when there are none."""
+    from edgegw import control
+    from edgegw.cli.settings import load, paths
+
+    if sensors:
+        control.ask(paths(file).control, "restart", sensors=list(sensors))
+        return f"restarting {', '.join(sensors)}"
+    load(file)  # a faulty file must not stop what runs
+    stop(file, 15.0)
+    return background(file)

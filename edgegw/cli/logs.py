@@ -1,0 +1,32 @@
+"""`edgegw logs`: the log files, merged by time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from edgegw.cli.settings import paths
+from edgegw.errors import EdgegwError
+
+
+class NoLogs(EdgegwError):
+    """There are no log files to read."""
+
+
+def run(file: Path | None, sensor: str | None, *, follow: bool, as_json: bool) -> None:
+    """Print them. Raises NoLogs."""
+    from edgegw import log
+
+    directory = paths(file).logs
+    if not follow and not any(directory.glob("*.log*")):
+        raise NoLogs(f"no log files in {directory}: under systemd, `journalctl -u edgegw` has the log; in the foreground it is on stderr")
+    colour = sys.stdout.isatty()
+    try:
+        for entry in log.read(directory, sensor, follow=follow, wait=lambda: time.sleep(0.25)):
+            sys.stdout.write((msgspec.json.encode(entry).decode() if as_json else log.render(entry, colour)) + "\n")
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return

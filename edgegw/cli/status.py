@@ -1,0 +1,63 @@
+"""`edgegw status`: what runs, how well, and why not; LSB exit codes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgegw import control
+from edgegw.cli import show
+from edgegw.cli.settings import paths
+from edgegw.errors import EdgegwError, NotRunning
+
+HEALTHY, NOT_RUNNING, UNKNOWN, DEGRADED = 0, 3, 4, 150  # LSB; 150 to 199 are the application's own
+
+
+def run(file: Path | None, *, as_json: bool, watch: bool) -> int:
+    """Print the state, once or every second; returns the exit code."""
+    if not watch:
+        return _once(file, as_json)
+    try:
+        return _watch(file)
+    except KeyboardInterrupt:
+        return HEALTHY
+
+
+def _once(file: Path | None, as_json: bool) -> int:
+    try:
+        answer = control.ask(paths(file).control, "status")
+    except NotRunning:
+        sys.stdout.write('{"state":"not running"}\n' if as_json else "edgegw is not running; start it with `edgegw start`\n")
+        return NOT_RUNNING
+    except EdgegwError as error:
+        sys.stdout.write((msgspec.json.encode({"state": "unknown", "why": str(error)}).decode() if as_json else f"edgegw: {error}") + "\n")
+        return UNKNOWN
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+    else:
+        console = show.console()
+        console.print(headline(answer))
+        console.print(show.tables(answer))
+    return DEGRADED if answer["state"] != "running" or show.unwell(answer) else HEALTHY
+
+
+def headline(answer: Mapping[str, Any]) -> str:
+    """The whole gateway in one line."""
+    unwell = show.unwell(answer)
+    verdict = f"degraded: {', '.join(unwell)}" if unwell else "all is well"
+    return f"edgegw {answer['version']} on {answer['gateway']}, pid {answer['pid']}, {answer['state']} for {show.span(answer['uptime_s'])}: {verdict}\n"
+
+
+def _watch(file: Path | None) -> int:
+    from rich.live import Live
+
+    socket = paths(file).control
+    with Live(console=show.console(), auto_refresh=False) as live:
+        while True:
+            live.update(show.tables(control.ask(socket, "status")), refresh=True)
+            time.sleep(1)

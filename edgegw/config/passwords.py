@@ -1,0 +1,69 @@
+"""Finds the password of a sink: a file, systemd's credentials, the environment, and last the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgegw.config.layers import read_small
+from edgegw.config.lines import KeyPath
+from edgegw.config.report import Report
+from edgegw.config.secret import Secret
+from edgegw.config.urls import password_in
+
+
+def find(report: Report, path: KeyPath, environ: Mapping[str, str], file: Path | None, in_url: str) -> Secret | None:
+    """The password for the sink at `path`; empty when none is given anywhere, None after noting a problem."""
+    if in_url and not refuse_exposed(report, (*path, "url")):
+        return None
+    if report.faulty((*path, "password_file")):
+        return None
+    if file:
+        return _from_file(report, (*path, "password_file"), file)
+    name = str(path[-1])
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY", "")) / f"{name}_password"
+    if credential.is_absolute() and credential.exists():
+        return _from_file(report, path, credential)
+    return Secret(environ.get(f"EDGEGW_{name.upper()}_PASSWORD") or in_url)
+
+
+def refuse_exposed(report: Report, path: KeyPath) -> bool:
+    """Whether the key at `path`, whose value carries a password, is out of other users' sight; notes it when not."""
+    source = report.place(path).source
+    if source.private:
+        return True
+    if source.file:
+        report.add(path, "carries a password, and other users can read this file", f"chmod 600 {source.name}, or use password_file")
+    else:
+        report.add(path, "carries a password, and other users can read command lines", "use password_file")
+    return False
+
+
+def refuse_exposed_url(report: Report, path: KeyPath, value: object) -> None:
+    """The same for any value: only a URL with a password in it matters."""
+    if isinstance(value, str) and password_in(value):
+        refuse_exposed(report, path)
+
+
+def missing(report: Report, path: KeyPath, user: str) -> None:
+    """Note that no password was found, and where one may be put."""
+    name = str(path[-1])
+    places = f"password_file, the systemd credential {name}_password or $EDGEGW_{name.upper()}_PASSWORD"
+    report.add(path, f"there is no password for the user {user!r}", f"put it into {places}")
+
+
+def _from_file(report: Report, path: KeyPath, file: Path) -> Secret | None:
+    try:
+        text = read_small(file)[0].decode()
+    except OSError as error:
+        report.add(path, f"the password file {file} {error}")
+        return None
+    except UnicodeDecodeError:
+        report.add(path, f"the password file {file} is not UTF-8 text")
+        return None
+    password = text.removesuffix("\n").removesuffix("\r")  # an editor's last line end is not part of it
+    if not password or "\0" in password or "\n" in password:
+        what = "is empty" if not password else "holds more than one line of text"
+        report.add(path, f"the password file {file} {what}", "it holds the password alone")
+        return None
+    return Secret(password)

@@ -1,0 +1,102 @@
+"""The sections of the sensors: names, drivers, options and policy, and that no two of them want the same device."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from edgegw.config.bind import bind, keys_of, refuse_unknown
+from edgegw.config.lines import KeyPath
+from edgegw.config.passwords import refuse_exposed_url
+from edgegw.config.report import Report, meant
+from edgegw.config.settings import NAME, RESERVED, SensorPolicy, SensorSettings
+from edgegw.errors import EdgegwError
+
+OptionsOf = Callable[[str], type[msgspec.Struct]]
+
+# Option names that together say which device a sensor is, whatever its driver: a serial port, a Bluetooth peripheral, an I2C address.
+DEVICE_KEYS = (("port",), ("device",), ("bus", "address"))
+VIRTUAL = "virtual"  # every virtual device is a new one
+_ADD = 'add one, as in [sensors.front] with driver = "tfluna" and port = "/dev/serial0"'
+
+
+def sensors(report: Report, options_of: OptionsOf) -> tuple[SensorSettings, ...]:
+    """[sensors.*] in file order; those of which nothing can be told are left out, and noted."""
+    table = report.section(("sensors",))
+    bound = [_sensor(report, name, options_of) for name in table]
+    misspelt = any(key != "sensors" and meant(key, ("sensors",)) for key in report.values)
+    if not report.values.get("sensors") and not misspelt:
+        report.add(("sensors",), "no sensor is configured", _ADD)
+    found = tuple(sensor for sensor in bound if sensor)
+    _refuse_shared_devices(report, found)
+    return found
+
+
+def _sensor(report: Report, name: str, options_of: OptionsOf) -> SensorSettings | None:
+    path = ("sensors", name)
+    if not isinstance(report.values["sensors"][name], dict):
+        report.add(path, "expected a section for each sensor", "as in [sensors.front]")
+        return None
+    table = report.section(path)
+    _check_name(report, path, name)
+    policy = bind(report, path, table, SensorPolicy)
+    options = _options(report, path, table, options_of)
+    if policy is None or options is None:
+        return None
+    return SensorSettings(name=name, options=options, **msgspec.structs.asdict(policy))
+
+
+def _check_name(report: Report, path: KeyPath, name: str) -> None:
+    if name in RESERVED:
+        report.add(path, f"{name} is a process of the gateway itself", "give the sensor another name")
+    elif not NAME.fullmatch(name):
+        safe = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")[:64]
+        report.add(path, "a sensor's name is 1 to 64 of the characters a-z 0-9 _ -", f"as in [sensors.{safe or 'front'}]")
+
+
+def _options(report: Report, path: KeyPath, table: dict[str, Any], options_of: OptionsOf) -> msgspec.Struct | None:
+    """The driver's Options, bound; without a driver nobody knows which of the other keys are right."""
+    driver = table.get("driver")
+    if not isinstance(driver, str):  # noted with the policy
+        refuse_unknown(report, path, {key: 0 for key in table if key != "driver" and meant(key, ("driver",))}, keys_of(SensorPolicy))
+        return None
+    try:
+        shape = options_of(driver)
+    except (EdgegwError, ImportError) as error:
+        report.add((*path, "driver"), str(error))
+        return None
+    common, own = keys_of(SensorPolicy), keys_of(shape)
+    if clash := sorted(set(common) & set(own)):
+        what = f"{driver} has an option {clash[0]}, but every sensor has a key of that name"
+        report.add((*path, "driver"), what, "rename it in the driver")
+        return None
+    refuse_unknown(report, path, table, (*own, *common))
+    for key in own:
+        refuse_exposed_url(report, (*path, key), table.get(key))
+    return bind(report, path, table, shape)
+
+
+def _refuse_shared_devices(report: Report, found: tuple[SensorSettings, ...]) -> None:
+    owners: dict[tuple[object, ...], str] = {}
+    for sensor in found:
+        for keys in DEVICE_KEYS:
+            device = tuple(_canonical(getattr(sensor.options, key, None)) for key in keys)
+            if None in device:
+                continue
+            owner = owners.setdefault((*keys, *device), sensor.name)
+            if owner != sensor.name:
+                what = f"sensors.{owner} reads the same device"
+                report.add(("sensors", sensor.name, keys[0]), what, "a device has one reader: change one of the two")
+
+
+def _canonical(value: object) -> object:
+    """A device by one name: /dev/serial0 and the ttyAMA0 that it links to are the same. None: no device at all."""
+    if not isinstance(value, str):
+        return value
+    if value.partition("?")[0] == VIRTUAL:
+        return None
+    return os.path.realpath(value) if value.startswith("/") else value.casefold()

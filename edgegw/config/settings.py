@@ -1,0 +1,149 @@
+"""The shapes of the configuration: every key with its range and default, and the Settings that come of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edgegw.config.secret import Secret
+from edgegw.config.urls import password_in
+from edgegw.paths import Paths
+
+GIB = 1 << 30
+# RabbitMQ's routing keys and MySQL's dimension tables carry these names, so they are safe in both.
+NAME = re.compile(r"[a-z0-9_-]{1,64}")
+RESERVED = ("bridge", "supervisor", "web")  # processes of the gateway itself
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z", extra={"words": "1 to 64 of the characters a-z 0-9 _ -"})]
+Linger = Annotated[float, Meta(ge=0.001, le=5)]
+AmqpName = Annotated[str, Meta(min_length=1, max_length=255)]  # a short string on the wire
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[gateway]; id and the directories have defaults that depend on the machine, so load() always gives them."""
+
+    id: Name
+    runtime_dir: Path
+    state_dir: Path
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    linger_s: Linger = 0.1  # the bridge's group commit
+
+
+class SpoolSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[spool]; a megabyte still holds some ten thousand readings, a tebibyte is beyond any card."""
+
+    max_bytes: Annotated[int, Meta(ge=1_000_000, le=1024 * GIB)] = GIB
+
+
+class SensorPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of [sensors.NAME] that every sensor has; all others belong to its driver."""
+
+    driver: str
+    linger_s: Linger = 0.1  # how long a worker collects before it sends
+    window: Annotated[int, Meta(ge=64, le=1_000_000)] = 4096  # readings that a worker keeps until they are acknowledged
+    on_full: Literal["drop_oldest", "drop_newest"] = "drop_oldest"
+
+
+class SensorSettings(SensorPolicy, frozen=True, kw_only=True):
+    """One sensor: its name, its policy, and its driver's Options, bound."""
+
+    name: str
+    options: Any
+
+
+class _RabbitMQShared(msgspec.Struct, frozen=True, kw_only=True):
+    exchange: AmqpName = "edgegw.readings"
+    queue: AmqpName = "edgegw.readings"
+    declare: bool = True
+    format: Literal["json", "msgpack"] = "json"
+    heartbeat_s: Annotated[int, Meta(ge=5, le=300)] = 15
+    ca_file: Path | None = None  # None: the certificates that the system trusts
+
+
+class RabbitMQKeys(_RabbitMQShared, frozen=True, kw_only=True):
+    """[sinks.rabbitmq] as the file has it."""
+
+    url: str
+    password_file: Path | None = None
+
+
+class RabbitMQSettings(_RabbitMQShared, frozen=True, kw_only=True):
+    """[sinks.rabbitmq] taken apart; tls means verified TLS."""
+
+    host: str
+    port: int
+    user: str
+    password: Secret
+    vhost: str
+    tls: bool
+
+
+class _MySQLShared(msgspec.Struct, frozen=True, kw_only=True):
+    socket: Path | None = None  # a Unix socket, instead of TCP to the URL's host
+    ca_file: Path | None = None
+    batch_rows: Annotated[int, Meta(ge=1, le=5000)] = 500
+
+
+class MySQLKeys(_MySQLShared, frozen=True, kw_only=True):
+    """[sinks.mysql] as the file has it."""
+
+    url: str
+    password_file: Path | None = None
+    tls: Literal["auto", "verify", "off"] = "auto"
+
+
+class MySQLSettings(_MySQLShared, frozen=True, kw_only=True):
+    """[sinks.mysql] taken apart; tls means verified TLS."""
+
+    host: str
+    port: int
+    user: str
+    password: Secret
+    database: str
+    tls: bool
+
+
+class SQLiteKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """[sinks.sqlite] as the file has it."""
+
+    path: Path | None = None
+
+
+class SQLiteSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """[sinks.sqlite]: where the embedded store lies."""
+
+    path: Path
+
+
+class SinksSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The sinks that are on; never all None, for sqlite is on when nothing else is."""
+
+    rabbitmq: RabbitMQSettings | None = None
+    mysql: MySQLSettings | None = None
+    sqlite: SQLiteSettings | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole configuration, checked: whoever holds one need not check again."""
+
+    gateway: GatewaySettings
+    spool: SpoolSettings
+    sensors: tuple[SensorSettings, ...]  # in file order, never empty
+    sinks: SinksSettings
+    paths: Paths
+    sources: tuple[Path, ...]  # the files read, in the order they were laid over each other
+
+    def sensor(self, name: str) -> SensorSettings | None:
+        """The sensor called `name`, or None."""
+        return next((sensor for sensor in self.sensors if sensor.name == name), None)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret text in here, for the log to blot out; RabbitMQ's public default is none."""
+        passwords = [sink.password.reveal() for sink in (self.sinks.rabbitmq, self.sinks.mysql) if sink]
+        options = [value for sensor in self.sensors for value in msgspec.structs.asdict(sensor.options).values()]
+        passwords += [password_in(value) for value in options if isinstance(value, str)]
+        return tuple(dict.fromkeys(text for text in passwords if text not in ("", "guest")))

@@ -1,0 +1,43 @@
+"""What a child tells the supervisor about itself, beside being alive; `status` and the demo show it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from edgegw.reading import Value
+
+
+class SensorHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A worker's own view. Counts are of this run."""
+
+    run: str = ""
+    produced: int = 0
+    dropped: int = 0
+    bad: int = 0  # readings of quality bad
+    window: int = 0  # readings that the bridge has not acknowledged yet
+    rate_hz: float = 0.0  # over the last few seconds
+    newest_ns: int = 0  # wall clock of the newest reading; 0: none yet
+    newest: dict[str, Value] = {}
+    why: str = ""  # "" while all is well; else one plain sentence
+
+
+class SinkHealth(msgspec.Struct, frozen=True):
+    """One sink as the bridge sees it."""
+
+    name: str
+    up: bool
+    delivered: int  # readings since the bridge started
+    dead: int  # readings given up as poison since the bridge started
+    lag: int  # readings in the spool that it has not got yet
+    lag_s: float  # age of the oldest of them
+    why: str = ""
+
+
+class BridgeHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The bridge's own view."""
+
+    stored: int = 0  # readings committed to the spool since it started
+    refused: int = 0  # messages on the bus that were none
+    spool_bytes: int = 0
+    sinks: tuple[SinkHealth, ...] = ()
+    why: str = ""

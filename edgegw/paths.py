@@ -1,0 +1,59 @@
+"""Where things lie in the runtime and the state directory; the names are part of the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class Paths(msgspec.Struct, frozen=True):
+    """Every file and socket of one gateway."""
+
+    runtime: Path  # gone after a reboot: sockets, the lock, the tallies of running workers
+    state: Path  # survives: spool, embedded store, logs, last good configuration
+
+    @property
+    def lock(self) -> Path:
+        """flock'ed by the supervisor; holds its pid for people to read, never for signalling."""
+        return self.runtime / "lock"
+
+    @property
+    def control(self) -> Path:
+        """The supervisor's control socket."""
+        return self.runtime / "control.sock"
+
+    @property
+    def notify(self) -> Path:
+        """Where children say READY and WATCHDOG."""
+        return self.runtime / "notify.sock"
+
+    @property
+    def bus(self) -> Path:
+        """Workers → bridge."""
+        return self.runtime / "bus.sock"
+
+    @property
+    def tap(self) -> Path:
+        """Bridge → whoever looks."""
+        return self.runtime / "tap.sock"
+
+    @property
+    def tally(self) -> Path:
+        """Directory of the counts that outlive their process."""
+        return self.runtime / "tally"
+
+    @property
+    def spool(self) -> Path:
+        """The spool's database."""
+        return self.state / "spool.db"
+
+    @property
+    def store(self) -> Path:
+        """The embedded store's database, unless the configuration names another."""
+        return self.state / "store.db"
+
+    @property
+    def logs(self) -> Path:
+        """Directory of the log files of a gateway started in the background without journald."""
+        return self.state / "log"

@@ -1,0 +1,80 @@
+"""The sinks of a configuration, made but not opened. Each client library is imported only where its sink is on."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgegw.config import MySQLSettings, RabbitMQSettings, Settings
+from edgegw.sinks import Sink
+
+if TYPE_CHECKING:
+    from edgegw.sinks.mysql import Server
+
+
+def configured(settings: Settings) -> list[Sink]:
+    """Every sink that is on."""
+    sinks = settings.sinks
+    found: list[Sink] = []
+    if sinks.rabbitmq is not None:
+        found.append(_rabbitmq(sinks.rabbitmq))
+    if sinks.mysql is not None:
+        found.append(_mysql(sinks.mysql))
+    if sinks.sqlite is not None:
+        from edgegw.sinks.sqlite import SQLiteSink
+
+        found.append(SQLiteSink(sinks.sqlite.path))
+    return found
+
+
+def create_tables(given: MySQLSettings, kinds: dict[str, dict[str, str]]) -> list[str]:
+    """Create what is missing in the database; returns the names. Raises Unavailable or Refused."""
+    from edgegw.sinks.mysql import initialise
+
+    return initialise(_server(given), kinds)
+
+
+def _rabbitmq(given: RabbitMQSettings) -> Sink:
+    from edgegw.sinks import rabbitmq
+
+    return rabbitmq.RabbitMQSink(
+        rabbitmq.RabbitMQSettings(
+            host=given.host,
+            port=given.port,
+            user=given.user,
+            password=given.password.reveal(),
+            vhost=given.vhost,
+            tls=_tls(given.ca_file) if given.tls else None,
+            exchange=given.exchange,
+            queue=given.queue,
+            declare=given.declare,
+            format=given.format,
+            heartbeat_s=given.heartbeat_s,
+        )
+    )
+
+
+def _mysql(given: MySQLSettings) -> Sink:
+    from edgegw.sinks.mysql import MySQLSink
+
+    return MySQLSink(_server(given), given.batch_rows)
+
+
+def _server(given: MySQLSettings) -> Server:
+    from edgegw.sinks.mysql import Server
+
+    return Server(
+        host=given.host,
+        user=given.user,
+        database=given.database,
+        password=given.password.reveal(),
+        port=given.port,
+        unix_socket=str(given.socket or ""),
+        tls=_tls(given.ca_file) if given.tls else None,
+    )
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    """Verified, host name included; the certificates that the system trusts unless a file names others."""
+    return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)

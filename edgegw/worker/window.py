@@ -1,0 +1,84 @@
+"""Readings that the bridge has not acknowledged: collected, sealed into numbered batches, kept until they are safe.
+
+Pure: no clock, no socket. Bounded: when it is full, the policy drops readings that were never sent (what was sent may be
+safe already, and then it would be counted twice), and counts them. Their seqs stay unused, so the gap shows where it is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from edgegw.codec import Push
+from edgegw.reading import Batch, Counts, Reading
+
+IN_FLIGHT_batches = 64
+
+
+class Window:
+    """At most `limit` readings; `drops_oldest` says which side gives way."""
+
+    def __init__(self, run: str, limit: int, *, drops_oldest: bool) -> None:
+        self._run = run
+        self._limit = limit
+        self._drops_oldest = drops_oldest
+        self._collecting: dict[str, list[Reading]] = {}
+        self._sent: deque[Push] = deque()
+        self._unsent: deque[Push] = deque()
+        self._number = 0
+        self.collected = 0  # readings not sealed yet
+        self.size = 0  # readings held
+        self.produced = 0
+        self.dropped = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Batches sent and not acknowledged."""
+        return len(self._sent)
+
+    def add(self, kind: str, reading: Reading) -> None:
+        """Take in a reading, or drop one by the policy."""
+        self.produced += 1
+        if self.size >= self._limit and not (self._drops_oldest and self._drop_oldest()):
+            self.dropped += 1
+            return
+        self._collecting.setdefault(kind, []).append(reading)
+        self.collected += 1
+        self.size += 1
+
+    def seal(self) -> None:
+        """Make batches of what was collected, one a kind."""
+        counts = Counts(produced=self.produced, dropped=self.dropped)
+        for kind, readings in self._collecting.items():
+            self._unsent.append(Push(self._number, Batch(self._run, kind, counts, tuple(readings))))
+            self._number += 1
+        self._collecting.clear()
+        self.collected = 0
+
+    def next(self) -> Push | None:
+        """The batch to send next, if any may be sent; sent() says that it was."""
+        return self._unsent[0] if self._unsent and len(self._sent) < IN_FLIGHT_batches else None
+
+    def sent(self) -> None:
+        """The batch that next() gave has gone out."""
+        self._sent.append(self._unsent.popleft())
+
+    def acknowledge(self, committed: int) -> bool:
+        """Forget the batches up to number `committed`; True when there was one."""
+        held = len(self._sent)
+        while self._sent and self._sent[0].number <= committed:
+            self.size -= len(self._sent.popleft().batch.readings)
+        return len(self._sent) < held
+
+    def rewind(self, committed: int) -> None:
+        """A new connection: what was sent on the old one and is not committed goes out again, first."""
+        self.acknowledge(committed)
+        self._unsent.extendleft(reversed(self._sent))
+        self._sent.clear()
+
+    def _drop_oldest(self) -> bool:
+        if not self._unsent:
+            return False
+        lost = len(self._unsent.popleft().batch.readings)
+        self.size -= lost
+        self.dropped += lost
+        return True

@@ -1,0 +1,125 @@
+"""config/edgegw.toml is the reference and config/demo.toml runs: proved against the code, key by key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import NODEFAULT
+from msgspec import inspect as shape
+
+from edgegw import config, driver
+from edgegw.config import GatewaySettings, Settings, SpoolSettings
+from edgegw.config.bind import keys_of
+from edgegw.config.settings import MySQLKeys, RabbitMQKeys, SensorPolicy, SQLiteKeys
+from edgegw.config.words import bare
+
+CONFIG = Path(__file__).parents[1] / "config"
+REFERENCE = (CONFIG / "edgegw.toml").read_text()
+# What stands in the file as "#key" or "#[section]" is a default; "# " is prose.
+UNCOMMENTED = re.sub(r"^#(?=[a-z\[])", "", REFERENCE, flags=re.MULTILINE)
+# These have a default that the machine decides, or none at all: the file shows an example, and its prose says so.
+NOT_CONSTANT = {"id", "runtime_dir", "state_dir", "path", "url", "password_file", "ca_file", "socket", "driver", "port"}
+
+
+def sections() -> dict[str, list[type[msgspec.Struct]]]:
+    """Section → the structs whose keys it documents."""
+    return {
+        "gateway": [GatewaySettings],
+        "spool": [SpoolSettings],
+        "sensors.front": [SensorPolicy, driver.find("tfluna").options],
+        "sinks.rabbitmq": [RabbitMQKeys],
+        "sinks.mysql": [MySQLKeys],
+        "sinks.sqlite": [SQLiteKeys],
+    }
+
+
+SECTIONS = ["gateway", "spool", "sensors.front", "sinks.rabbitmq", "sinks.mysql", "sinks.sqlite"]
+
+
+def table(section: str) -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads(UNCOMMENTED)
+    for part in section.split("."):
+        found = found[part]
+    return found
+
+
+def prose(section: str, key: str) -> str:
+    """The remark above `key` in its section, and above the keys that share it."""
+    within = UNCOMMENTED.partition(f"\n[{section}]\n")[2].partition("\n[")[0]
+    (block,) = [block for block in within.split("\n\n") if re.search(rf"^{key} = ", block, re.MULTILINE)]
+    return re.sub(r"\n# ", " ", "\n".join(line for line in block.splitlines() if line.startswith("#")))
+
+
+def load(path: Path) -> Settings:
+    return config.load(path, environ={"HOME": "/home/pi"}, options_of=lambda name: driver.find(name).options)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_key_stands_in_the_reference(section: str) -> None:
+    """A section of the reference has exactly the keys that the code knows there, no more and no fewer."""
+    assert set(table(section)) == {key for struct in sections()[section] for key in keys_of(struct)}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_what_is_commented_out_is_the_default(section: str) -> None:
+    """Every commented-out value is the code's own default; where there is no constant one, the prose says what holds."""
+    given = table(section)
+    for struct in sections()[section]:
+        for field in msgspec.structs.fields(struct):
+            if field.encode_name not in NOT_CONSTANT:
+                assert given[field.encode_name] == field.default, field.encode_name
+            elif f"#{field.encode_name} = " in REFERENCE:
+                assert field.default in (None, NODEFAULT), field.encode_name
+                assert re.search(r"Default: |There is no default", prose(section, field.encode_name)), field.encode_name
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_prose_tells_ranges_and_choices(section: str) -> None:
+    """Beside every key stands prose; it names the ends of the key's range, and each of its choices."""
+    for struct in sections()[section]:
+        for field in msgspec.structs.fields(struct):
+            info, _ = bare(shape.type_info(field.type))
+            said = prose(section, field.encode_name)
+            assert len(said) > 20, field.encode_name
+            if isinstance(info, shape.IntType | shape.FloatType) and info.ge is not None and info.le is not None:
+                assert f"{info.ge:.15g} to {info.le:.15g}" in said, field.encode_name
+            if isinstance(info, shape.LiteralType):
+                assert [value for value in info.values if str(value) not in said] == [], field.encode_name
+
+
+def test_the_reference_as_shipped_is_all_defaults(tmp_path: Path) -> None:
+    """Copied and used as it is, the reference means the same as a file with nothing but a driver and a port."""
+    minimal = tmp_path / "minimal.toml"
+    minimal.write_text('[sensors.front]\ndriver = "tfluna"\nport = "/dev/serial0"\n')
+    shipped, least = load(CONFIG / "edgegw.toml"), load(minimal)
+    assert msgspec.structs.replace(shipped, sources=()) == msgspec.structs.replace(least, sources=())
+
+
+def test_the_uncommented_reference_loads(tmp_path: Path) -> None:
+    """With every # taken away (and the files it names made) the reference is a right configuration with all three sinks."""
+    for name in ("rabbitmq.password", "mysql.password", "ca.pem"):
+        (tmp_path / name).write_text("-----BEGIN CERTIFICATE-----")
+    file = tmp_path / "edgegw.toml"
+    # An address out of this machine and no socket: else "auto" would leave TLS off and ca_file without a meaning.
+    text = re.sub(r"^socket = .*$", "", UNCOMMENTED, flags=re.MULTILINE)
+    file.write_text(text.replace("/etc/edgegw/", f"{tmp_path}/"))
+    sinks = load(file).sinks
+    assert sinks.rabbitmq is not None
+    assert sinks.mysql is not None
+    assert sinks.sqlite is not None
+
+
+def test_the_demo_is_three_virtual_lidars_and_the_embedded_store() -> None:
+    """demo.toml loads as it lies there: front, left and rear at 100 Hz, all virtual, left with noise, no broker and no server."""
+    settings = load(CONFIG / "demo.toml")
+    ports = {sensor.name: sensor.options.port for sensor in settings.sensors}
+    assert ports == {"front": "virtual", "left": "virtual?noise=0.01", "rear": "virtual"}
+    assert {(sensor.driver, sensor.options.rate_hz) for sensor in settings.sensors} == {("tfluna", 100)}
+    assert settings.sinks.sqlite is not None
+    assert settings.sinks.rabbitmq is None
+    assert settings.sinks.mysql is None

@@ -1,0 +1,1 @@
+"""Drivers: one sensor, one file."""

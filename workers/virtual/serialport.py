@@ -1,0 +1,70 @@
+"""The device's end of a serial port: a pty whose other end programs open, with a cable that can be pulled."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import threading
+import tty
+from pathlib import Path
+
+
+class SerialPort:
+    """A port that a device writes to; with `link` it has a name that stays, as in /dev/serial/by-id, else only /dev/pts/N.
+
+    Safe to use from several threads: a test pulls the cable while the device talks.
+    """
+
+    def __init__(self, link: Path | None = None) -> None:
+        self.link = link
+        self._lock = threading.Lock()
+        self._master = -1
+        self._node = ""
+        self.plug()
+
+    @property
+    def path(self) -> str:
+        """What a program opens."""
+        return str(self.link or self._node)
+
+    def plug(self) -> None:
+        """Appear, as a USB adapter does: a new node, whose number may differ, then the link in one step."""
+        with self._lock:
+            if self._master >= 0:
+                return
+            self._master, slave = pty.openpty()
+            os.set_blocking(self._master, False)
+            tty.setraw(slave)  # or the kernel would echo and translate; it lasts as long as the master is open
+            self._node = os.ttyname(slave)
+            os.close(slave)  # so that the master can tell whether anybody has the port open
+            self._poller = select.poll()
+            self._poller.register(self._master, select.POLLOUT)
+            if self.link:
+                fresh = self.link.with_name(f"{self.link.name}.new")
+                fresh.symlink_to(self._node)
+                fresh.replace(self.link)
+
+    def unplug(self) -> None:
+        """Vanish: who has the port open sees a hang-up, what it has not read yet is gone, the link too."""
+        with self._lock:
+            if self._master < 0:
+                return
+            if self.link:
+                self.link.unlink(missing_ok=True)
+            os.close(self._master)
+            self._master = -1
+
+    def write(self, data: bytes) -> int:
+        """How many of these bytes arrived; the rest fell on the floor, as from any UART that nobody reads. Never waits."""
+        with self._lock:
+            if self._master < 0 or not self._listened():
+                return 0
+            with contextlib.suppress(BlockingIOError):
+                return os.write(self._master, data)
+            return 0
+
+    def _listened(self) -> bool:
+        """Whether somebody has the port open and the kernel room for more; a pty would keep 16 kB for whoever opens it next."""
+        return any(event == select.POLLOUT for _, event in self._poller.poll(0))
