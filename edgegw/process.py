@@ -32,6 +32,7 @@ class Process(msgspec.Struct, frozen=True):
 def entered(name: str, settings: Settings, logs: Path | None, lifeline: int) -> Iterator[Process]:
     """Set this process up as `name`; at the end its log is drained. `logs`: write there instead of to stderr."""
     faulthandler.enable()  # the supervisor ends a hung child by SIGABRT, and this says where it hung
+    os.umask(0o077)  # readings and sockets are nobody else's business
     precise_timers()
     clock = SystemClock()
     log = Log(name, destination(name, logs), settings.gateway.log_level, secrets=settings.secrets(), clock=clock)

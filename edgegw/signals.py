@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
 from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
 
 
 class StopNote:
@@ -55,3 +58,8 @@ class Lifeline:
         if self._file < 0:
             return False
         return bool(select.select([self._file], [], [], 0)[0])
+
+
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Let the kernel send `number` to this process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)

@@ -19,6 +19,7 @@ from edgegw import codec
 from edgegw.errors import CodecError
 from edgegw.reading import Counts, Run
 
+_MOST = (1 << 63) - 1  # that the spool can store
 _HEAD = struct.Struct("=QQQQ")  # produced, filtered, dropped, length of the encoded run behind it
 
 
@@ -75,14 +76,20 @@ def ended(directory: Path) -> Iterator[Ended]:
         if file is None:
             continue
         try:
-            produced, filtered, dropped, length = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
-            run = codec.decode_run(os.pread(file, min(length, codec.MAX_MESSAGE_bytes), _HEAD.size))
+            run, counts = _read(file)
         except (struct.error, CodecError):
             path.unlink(missing_ok=True)
             os.close(file)
             continue
-        with Ended(path, file, run, Counts(produced, filtered, dropped)) as tally:
+        with Ended(path, file, run, counts) as tally:
             yield tally
+
+
+def _read(file: int) -> tuple[Run, Counts]:
+    produced, filtered, dropped, length = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
+    if max(produced, filtered, dropped) > _MOST:
+        raise CodecError("the counts of the tally are beyond any that a worker reaches")
+    return codec.decode_run(os.pread(file, min(length, codec.MAX_MESSAGE_bytes), _HEAD.size)), Counts(produced, filtered, dropped)
 
 
 def _locked(path: Path) -> int | None:

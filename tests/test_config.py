@@ -11,7 +11,7 @@ import pytest
 
 from edgegw import config
 from edgegw.config import Settings
-from edgegw.errors import ConfigError, Exit, Problem
+from edgegw.errors import ConfigError, Problem
 from tests.config_cases import HERE, marks, options_of
 
 CASES = sorted(HERE.glob("*.toml"))
@@ -62,7 +62,7 @@ def test_ten_faults_are_ten_problems() -> None:
     found = caught.value.problems
     assert len(found) == len({problem.line for problem in found}) == len({problem.what for problem in found}) == 10
     assert str(caught.value).count("\n") == 9
-    assert caught.value.exit_code == Exit.CONFIG == 78
+    assert int(caught.value.exit_code) == 78
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,19 @@ def test_an_absent_file_or_a_directory_is_one_problem(tmp_path: Path) -> None:
     assert "-c FILE" in absent.suggestion
     (folder,) = problems(tmp_path)
     assert "is a directory" in folder.what
+
+
+def test_a_file_that_may_not_be_read_says_so(file: Path) -> None:
+    """A file of another user's is one problem, which names the user that we are."""
+    file.chmod(0)
+    euid = os.geteuid()
+    if euid == 0:  # root reads everything
+        os.seteuid(65534)
+    try:
+        problem, *_ = problems(file)  # its directory may be another user's as well
+    finally:
+        os.seteuid(euid)
+    assert "may not be read by this user (uid " in problem.what
 
 
 def test_a_file_that_any_user_may_write_is_refused(file: Path) -> None:

@@ -1,78 +1,19 @@
-"""The log of a process up to its sink: order, bounds, what goes first, secrets, time."""
+"""The log of a process up to its sink: order, bounds, what goes first, drops told, time."""
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegw.clock import ClockState
-from edgegw.log import LEVELS, Entry, Log, OnChange, render
-from edgegw.log.entry import MAX_LINE_bytes, json_line
+from edgegw.log import LEVELS, Log, OnChange
 from edgegw.log.pipeline import BUSY_s, pause_s
-from edgegw.log.redact import MAX_TEXT, Redactor
 from edgegw.log.ring import Ring
-
-START_ns = 1_795_228_291_123_456_789
-
-
-class FakeClock:
-    """Time that moves when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    boot_ns = monotonic_ns
-
-    def wall_ns(self) -> int:
-        return START_ns + self.now_ns
-
-    def state(self) -> ClockState:
-        return ClockState.SYNCED
-
-    def sleep_until(self, monotonic_ns: int) -> None:
-        self.now_ns = max(self.now_ns, monotonic_ns)
-
-
-class ListSink:
-    """Takes `room` entries, then no more until told."""
-
-    def __init__(self, room: float = float("inf")) -> None:
-        self.room = room
-        self.entries: list[Entry] = []
-        self.trouble: Counter[str] = Counter()
-        self.closed = 0
-
-    def write(self, entry: Entry) -> bool:
-        if self.room < 1:
-            return False
-        self.room -= 1
-        self.entries.append(entry)
-        return True
-
-    def flush(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def events(self) -> list[str]:
-        return [entry["event"] for entry in self.entries]
-
-
-def make_log(sink: ListSink, *, level: str = "debug", capacity: int = 2048, secrets: tuple[str, ...] = ()) -> Log:
-    return Log("front", sink, level, capacity=capacity, secrets=secrets, clock=FakeClock())
+from tests.log_fakes import FakeClock, ListSink, make_log
 
 
 def wait_for(true: Callable[[], bool]) -> None:
@@ -88,7 +29,14 @@ def test_line_has_time_level_process_event_and_fields() -> None:
     log = make_log(sink)
     log.logger(sensor="front").info("device lost", tries=3)
     assert log.drain() == 1
-    expected = {"time": "2026-11-21T02:31:31.123456Z", "level": "info", "process": "front", "event": "device lost", "sensor": "front", "tries": 3}
+    expected = {
+        "time": "2026-11-21T02:31:31.123456Z",
+        "level": "info",
+        "process": "front",
+        "event": "device lost",
+        "sensor": "front",
+        "tries": 3,
+    }
     assert list(sink.entries[0].items()) == list(expected.items())
 
 
@@ -249,118 +197,6 @@ def test_disowned_log_writes_nothing() -> None:
     log.disown()
     log.stop()
     assert (sink.entries, sink.closed) == ([], 1)
-
-
-SECRETS = ("pä ss/w\"ord'\\", "0,!$&x", "plain-secret")
-
-
-@pytest.mark.parametrize("secret", SECRETS)
-@pytest.mark.parametrize(
-    "quoted",
-    [str, repr, ascii, json.dumps, quote, quote_plus, lambda s: quote(s, safe="").lower(), lambda s: quote(s, safe="!$&'(),"), lambda s: repr(s.encode())],
-)
-def test_secret_is_masked_in_any_quoting(secret: str, quoted: Callable[[str], str]) -> None:
-    """A secret is masked raw and as Python, JSON and URL encoders of different taste write it, wherever it stands."""
-    line = quoted(secret)
-    redactor = Redactor(SECRETS)
-    assert redactor.text(f"before {line} after").replace(quoted("***"), "***").replace("'***'", "***").replace('"***"', "***") in (
-        "before *** after",
-        "before b*** after",
-    )
-    shown = json.dumps(redactor.plain({"a": [line, (line, {line})], line: {"b": line}, "c": Path(line), "d": ValueError(line)}))
-    assert line.strip("b'\"") not in shown
-    assert shown.count("***") == 7
-
-
-def test_secret_is_masked_in_event_fields_traceback_and_numbers() -> None:
-    """No line that a sink gets holds a secret, in whichever part of the call it was."""
-    sink = ListSink()
-    log = make_log(sink, secrets=("hunter2", "4711", ""))
-    logger = log.logger(bound="hunter2")
-    try:
-        raise ConnectionError("login hunter2 refused")
-    except ConnectionError:
-        logger.exception("said hunter2", pin=4711, given=b"hunter2", other=4712)
-    log.drain()
-    assert "hunter2" not in json_line(sink.entries[0]).decode()
-    assert (sink.entries[0]["pin"], sink.entries[0]["other"]) == ("***", 4712)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("amqp://gw:pw@host/edge", "amqp://gw:***@host/edge"),
-        ("(amqps://gw:p@w@host:5671/)", "(amqps://gw:***@host:5671/)"),
-        ("mysql://gw:p/w@db/edge", "mysql://gw:***@db/edge"),
-        ("redis://:pw@host", "redis://:***@host"),
-        ("rtsp://cam:8554/stream@1", "rtsp://cam:8554/stream@1"),
-        ("http://host/a?b=c:d@e", "http://host/a?b=c:d@e"),
-        ("at 12:30 mail a@b", "at 12:30 mail a@b"),
-    ],
-)
-def test_password_in_a_url_is_masked(text: str, shown: str) -> None:
-    """user:password@ loses its password in any URL, known as a secret or not; other colons and at-signs stay."""
-    assert Redactor().text(text) == shown
-
-
-def test_fields_named_as_secrets_are_masked() -> None:
-    """A password, token or secret under its name is masked unseen; the name of a file with one is not."""
-    redactor = Redactor()
-    names = ("password", "db_password", "api_token", "Secret", "password_file", "tokens_left")
-    assert [redactor.field(name, "x") for name in names] == ["***"] * 4 + ["x"] * 2
-    assert redactor.plain({"url": {"password": "x"}}) == {"url": {"password": "***"}}
-
-
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary() | st.just(object()),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters()) | st.integers(), inner, max_size=4),
-)
-
-
-@given(st.dictionaries(st.text(st.characters(), min_size=1), anything, max_size=5), st.text(st.characters(), min_size=1))
-def test_anything_can_be_logged(fields: dict[str, object], event: str) -> None:
-    """Whatever the fields hold, the line is JSON of one line, and the text for people steers no terminal."""
-    sink = ListSink()
-    log = make_log(sink)
-    fields = {name: value for name, value in fields.items() if name not in ("self", "event", "exc_info")}
-    log.logger().info("%s", event, **fields)
-    log.drain()
-    line = json_line(sink.entries[0])
-    assert line.count(b"\n") == 1
-    assert isinstance(json.loads(line), dict)
-    plain = render(sink.entries[0], colour=False)
-    assert plain.replace("\n" if "exception" in fields else "", "").isprintable()
-    assert re.sub(r"\x1b\[\d+m", "", render(sink.entries[0], colour=True)) == plain
-
-
-def test_broken_objects_do_not_break_the_log() -> None:
-    """A repr that raises, a list in itself and a very long text are shown as far as they can be."""
-
-    class Broken:
-        def __repr__(self) -> str:
-            raise RuntimeError("no")
-
-    loop: list[object] = []
-    loop.append(loop)
-    redactor = Redactor()
-    assert redactor.plain(Broken()) == "<Broken whose repr raises RuntimeError>"
-    assert redactor.plain(loop) == [[[["[[...]]"]]]]
-    cut = redactor.text("a" * MAX_TEXT + "the end")
-    assert "(7 characters cut)" in cut
-    assert cut.endswith("the end")
-    assert redactor.plain(list(range(200)))[-1] == "… 100 more"
-
-
-def test_line_that_is_too_long_says_so() -> None:
-    """A line stays below its bound; what is left of a longer one is when, who, what, and how much is missing."""
-    sink = ListSink()
-    log = make_log(sink)
-    log.logger().info("much", **{f"field{number}": "x" * MAX_TEXT for number in range(5)})
-    log.drain()
-    line = json_line(sink.entries[0])
-    assert len(line) < MAX_LINE_bytes
-    assert set(json.loads(line)) == {"time", "level", "process", "event", "cut_bytes"}
-    assert json.loads(line)["cut_bytes"] > 5 * MAX_TEXT
 
 
 def test_cause_is_new_once() -> None:

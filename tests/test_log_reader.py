@@ -18,7 +18,7 @@ def entry(process: str, second: int, **fields: object) -> Entry:
 
 
 def events(found: Iterator[Entry]) -> list[str]:
-    return [each.get("event", each.get("raw")) for each in found]
+    return [str(each.get("event", each.get("raw"))) for each in found]
 
 
 def test_files_of_all_processes_are_merged_by_time(tmp_path: Path) -> None:
@@ -42,7 +42,17 @@ def test_nothing_there_is_nothing_to_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"Segmentation fault", b'{"time": 3}', b"[1]", b"{", b"", b"\xff\xfe", b"[" * 100_000, b'{"time":"t","level":3,"process":"p","event":"e"}', b"\x1b[2J"],
+    [
+        b"Segmentation fault",
+        b'{"time": 3}',
+        b"[1]",
+        b"{",
+        b"",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"time":"t","level":3,"process":"p","event":"e"}',
+        b"\x1b[2J",
+    ],
 )
 def test_lines_that_are_no_entries_are_shown_as_they_are(tmp_path: Path, line: bytes) -> None:
     """A torn or foreign line keeps its place among its neighbours and cannot end the reading, nor steer the terminal."""

@@ -7,21 +7,19 @@ import fcntl
 import json
 import os
 import pty
-import re
 import select
 import socket
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from edgegw.log import Entry, FileSink, JournalSink, StreamSink, destination
+from edgegw.log import FileSink, JournalSink, StreamSink, destination
 from edgegw.log.entry import json_line
 from edgegw.log.lines import Lines
+from tests.log_fakes import ENTRY, entry, fill
 
-ENTRY: Entry = {"time": "2026-11-21T02:31:31.123456Z", "level": "warning", "process": "front", "event": "device lost", "sensor": "front"}
 F_SETPIPE_SZ = 1031
 
 
@@ -33,18 +31,6 @@ def pipe() -> Iterator[tuple[int, int]]:
     yield reading, writing
     os.close(reading)
     os.close(writing)
-
-
-def entry(event: str, **fields: object) -> Entry:
-    return ENTRY | {"event": event} | fields
-
-
-def fill(write: Callable[[Entry], bool], **fields: object) -> int:
-    """Writes numbered entries until one is refused; returns how many were taken."""
-    for number in range(1_000_000):
-        if not write(entry(f"{number}", **fields)):
-            return number
-    raise AssertionError("never full")
 
 
 def test_line_taken_in_part_is_finished_before_the_next() -> None:
@@ -66,7 +52,8 @@ def test_line_taken_in_part_is_finished_before_the_next() -> None:
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EPIPE])
 def test_error_is_counted_and_a_torn_line_finished_when_it_is_over(number: int) -> None:
     """A full disk, a broken one, nobody there: nothing raises, each is counted by name, and the line goes on where it broke."""
-    got, answers = b"", iter([2, OSError(number, ""), OSError(number, ""), 100, 100])
+    got = b""
+    answers: Iterator[int | OSError] = iter([2, OSError(number, ""), OSError(number, ""), 100, 100])
 
     def send(data: bytes) -> int:
         nonlocal got
@@ -156,122 +143,6 @@ def test_file_as_standard_error_is_appended_to(tmp_path: Path) -> None:
         sink.write(ENTRY)
         file.write(b"after\n")
         assert (tmp_path / "err").read_bytes() == b"before\n" + json_line(ENTRY) + b"after\n"
-
-
-def test_files_turn_over_and_stay_bounded(tmp_path: Path) -> None:
-    """However much is written, there are three files of bounded size, private, whole lines, the newest kept without a gap."""
-    with closing(FileSink(tmp_path / "logs" / "front.log", max_bytes=2000)) as sink:
-        assert all(sink.write(entry(f"{number}")) for number in range(200))
-    files = sorted((tmp_path / "logs").iterdir(), reverse=True)
-    assert [file.name for file in files] == ["front.log.2", "front.log.1", "front.log"]
-    assert all(file.stat().st_size <= 2000 and file.stat().st_mode & 0o77 == 0 for file in files)
-    events = [int(json.loads(line)["event"]) for file in files for line in file.read_bytes().splitlines()]
-    assert events == list(range(events[0], 200))
-    assert sum(file.stat().st_size for file in files) > 2 * 2000 - 200
-
-
-def test_file_goes_on_where_the_last_life_ended(tmp_path: Path) -> None:
-    """A new process appends; the line that a crash tore is ended, so that it spoils only itself; a full file turns over."""
-    path = tmp_path / "front.log"
-    path.write_bytes(b'{"torn')
-    for event in ("one", "two"):
-        with closing(FileSink(path, max_bytes=300)) as sink:
-            sink.write(entry(event))
-    assert path.read_bytes() == b'{"torn\n' + json_line(entry("one")) + json_line(entry("two"))
-    with closing(FileSink(path, max_bytes=300)) as sink:
-        sink.write(entry("three"))
-    assert path.read_bytes() == json_line(entry("three"))
-
-
-def test_removed_file_is_made_anew(tmp_path: Path) -> None:
-    """When somebody deletes the log directory under us, the next line makes it again."""
-    path = tmp_path / "logs" / "front.log"
-    with closing(FileSink(path)) as sink:
-        sink.write(entry("one"))
-        path.unlink()
-        path.parent.rmdir()
-        assert sink.write(entry("two"))
-    assert path.read_bytes() == json_line(entry("two"))
-
-
-def test_full_disk_refuses_until_there_is_room(tmp_path: Path) -> None:
-    """On a full disk the line stays with the caller; every attempt is counted; with room again it is written."""
-    path = tmp_path / "front.log"
-    path.symlink_to("/dev/full")
-    with closing(FileSink(path)) as sink:
-        assert [sink.write(ENTRY), sink.write(ENTRY)] == [False, False]
-        assert sink.trouble == {"ENOSPC": 2}
-
-
-def test_directory_that_cannot_be_made_is_trouble_later(tmp_path: Path) -> None:
-    """A log that cannot be written does not keep the process from starting."""
-    (tmp_path / "file").touch()
-    sink = destination("front", tmp_path / "file", fd=2, environ={})
-    assert not sink.write(ENTRY)
-    assert sum(sink.trouble.values()) == 1
-    sink.close()
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[socket.socket]:
-    """A socket that takes datagrams as journald does."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        server.bind(str(tmp_path / "journal"))
-        yield server
-
-
-def parse(data: bytes) -> dict[str, str]:
-    """Fields of a datagram, read as journald reads them."""
-    fields = {}
-    while data:
-        head, _, rest = data.partition(b"\n")
-        name, equals, value = head.partition(b"=")
-        if not equals:
-            (size,) = struct.unpack_from("<Q", rest)
-            value, rest = rest[8 : 8 + size], rest[8 + size + 1 :]
-        fields[name.decode()] = value.decode()
-        data = rest
-    return fields
-
-
-def test_journald_gets_fields(journal: socket.socket) -> None:
-    """Message, priority, identifier and every field arrive as journald fields of legal names, values of several lines too."""
-    with closing(JournalSink(Path(journal.getsockname()))) as sink:
-        assert sink.write(ENTRY | {"tries": 3, "odd näme": None, "exception": "Traceback\n  OSError", "x" * 100: True})
-    fields = parse(journal.recv(1 << 20))
-    assert fields.pop("EDGEGW_" + "X" * 57) == "true"
-    assert fields == {
-        "MESSAGE": f"front: device lost sensor=front tries=3 odd näme=null {'x' * 100}=true\nTraceback\n  OSError",
-        "PRIORITY": "4", "SYSLOG_IDENTIFIER": "edgegw", "EDGEGW_TIME": ENTRY["time"], "EDGEGW_LEVEL": "warning", "EDGEGW_PROCESS": "front",
-        "EDGEGW_EVENT": "device lost", "EDGEGW_SENSOR": "front", "EDGEGW_TRIES": "3", "EDGEGW_ODD_N_ME": "null",
-        "EDGEGW_EXCEPTION": "Traceback\n  OSError",
-    }  # fmt: skip
-    assert all(re.fullmatch(r"[A-Z][A-Z0-9_]{0,63}", name) for name in fields)
-
-
-def test_stopped_journald_refuses_and_a_restarted_one_is_found(journal: socket.socket, tmp_path: Path) -> None:
-    """A journald that reads nothing, then is away, then new under the old name: refused without waiting, counted, taken."""
-    path = Path(journal.getsockname())
-    with closing(JournalSink(path)) as sink:
-        assert fill(sink.write) > 0
-        assert sink.trouble == {}
-        path.unlink()
-        assert not sink.write(ENTRY)
-        assert sink.trouble == {"ENOENT": 1}
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as again:
-            again.bind(str(path))
-            assert sink.write(ENTRY)
-            assert parse(again.recv(1 << 20))["EDGEGW_EVENT"] == "device lost"
-
-
-@pytest.mark.parametrize("fields", [{"text": "x" * 300_000}, {f"field{number}": "y" * 1024 for number in range(300)}])
-def test_too_big_for_a_datagram_is_cut_and_says_so(journal: socket.socket, fields: dict[str, str]) -> None:
-    """An entry beyond the send buffer arrives in part, with its event, instead of standing in the way of all others."""
-    with closing(JournalSink(Path(journal.getsockname()))) as sink:
-        assert sink.write(ENTRY | fields)
-    shown = parse(journal.recv(1 << 20))
-    assert shown["EDGEGW_EVENT"] == "device lost"
-    assert "too many for one datagram" in shown["MESSAGE"] or int(shown["EDGEGW_CUT_BYTES"]) > 300_000
 
 
 def test_destination_is_journald_only_when_the_descriptor_leads_there(tmp_path: Path, pipe: tuple[int, int]) -> None:

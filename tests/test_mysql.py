@@ -4,67 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
-import socket
-import ssl
-import subprocess
-import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from edgegw.errors import Refused, Rejected, SinkError, Unavailable
+from edgegw.errors import Refused, Rejected
 from edgegw.reading import Record, Stored
-from edgegw.sinks.mysql import MySQLSink, Server, errors, initialise
+from edgegw.sinks.mysql import MySQLSink, Server, initialise
 from edgegw.sinks.schema import KINDS
 from tests.records import a_reading, a_record, a_run, lidar, part
-from tests.services import base
-from tests.services.mariadb import GRANTS, PASSWORD, Database, MariaDB, drop_database, make_database
+from tests.services.mariadb import GRANTS, PASSWORD, Database, refused, with_server
 
 FACE = {"face": KINDS["face"]}
 PATIENCE_s = 30
 
 
-@pytest.fixture
-def sink(database: Database) -> Iterator[MySQLSink]:
-    with contextlib.closing(MySQLSink(database.gateway)) as made:
-        made.open()
-        yield made
-
-
-def with_server(server: Server, **changes: Any) -> MySQLSink:
-    return MySQLSink(msgspec.structs.replace(server, **changes), timeout_s=5)
-
-
-def gaps(database: Database) -> Any:
-    """(rows, different seqs, first, last)"""
-    return database.sql("SELECT COUNT(*), COUNT(DISTINCT seq), MIN(seq), MAX(seq) FROM lidar")[0]
-
-
-def refused(sink: MySQLSink, call: Callable[[], object]) -> str:
-    with contextlib.closing(sink), pytest.raises(Refused) as caught:
-        call()
-    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
-    return str(caught.value)
-
-
 # --- rights ---
 
 
-def test_select_and_insert_are_enough(database: Database, sink: MySQLSink) -> None:
+def test_select_and_insert_are_enough(database: Database, mysql: MySQLSink) -> None:
     """The running gateway delivers, delivers again, buries and counts with SELECT and INSERT; anything more is denied to it."""
     grants = [row[0] for row in database.sql(f"SHOW GRANTS FOR {database.gateway.user}@'127.0.0.1'")]
     assert any(grant.startswith(f"GRANT {GRANTS} ON") for grant in grants)
     record = lidar(a_run(), range(10))
-    sink.deliver([record])
-    sink.deliver([record])
-    assert sink.stored() == {("front", a_run().id): Stored(10, 0, 9)}
+    mysql.deliver([record])
+    mysql.deliver([record])
+    assert mysql.stored() == {("front", a_run().id): Stored(10, 0, 9)}
     with pytest.raises(Refused):
         initialise(database.gateway, {"radon": {"x": "float"}})
 
@@ -143,34 +107,34 @@ def test_tables_of_another_version_are_refused(database: Database, version: int,
     assert cure in refused(sink, sink.open)
 
 
-def test_a_missing_table_is_refused_and_heals(database: Database, sink: MySQLSink) -> None:
+def test_a_missing_table_is_refused_and_heals(database: Database, mysql: MySQLSink) -> None:
     """A table renamed away under load is named together with the cure; renamed back, the next try goes through."""
     record = lidar(a_run(), range(10))
     database.sql("RENAME TABLE lidar TO kept")
-    message = refused(sink, lambda: sink.deliver([record]))
+    message = refused(mysql, lambda: mysql.deliver([record]))
     assert f"{database.gateway.database}.lidar" in message
     assert "run: edgegw db init" in message
     database.sql("RENAME TABLE kept TO lidar")
-    sink.open()
-    sink.deliver([record])
-    assert gaps(database) == (10, 10, 0, 9)
+    mysql.open()
+    mysql.deliver([record])
+    assert database.lidar() == (10, 10, 0, 9)
 
 
-def test_an_unknown_kind_is_refused_until_it_has_a_table(database: Database, sink: MySQLSink) -> None:
+def test_an_unknown_kind_is_refused_until_it_has_a_table(database: Database, mysql: MySQLSink) -> None:
     """The running gateway may not CREATE: it names the table, and db init with that kind cures it."""
     kinds = {"radon": {"activity_Bq_m3": "float"}}
     record = a_record(a_run(kinds=kinds), [a_reading(0, (148.5,))], "radon")
-    assert "radon" in refused(sink, lambda: sink.deliver([record]))
+    assert "radon" in refused(mysql, lambda: mysql.deliver([record]))
     initialise(database.admin, kinds)
-    sink.open()
-    sink.deliver([record])
+    mysql.open()
+    mysql.deliver([record])
     assert database.sql("SELECT activity_Bq_m3 FROM radon") == ((148.5,),)
 
 
-def test_a_missing_column_is_refused(database: Database, sink: MySQLSink) -> None:
+def test_a_missing_column_is_refused(database: Database, mysql: MySQLSink) -> None:
     """A field that came with a newer driver names its column and the cure."""
     database.sql("ALTER TABLE lidar DROP COLUMN strength")
-    message = refused(sink, lambda: sink.deliver([lidar(a_run(), [0])]))
+    message = refused(mysql, lambda: mysql.deliver([lidar(a_run(), [0])]))
     assert "strength" in message
     assert "edgegw db init" in message
 
@@ -192,26 +156,26 @@ def bisect(sink: MySQLSink, record: Record) -> tuple[list[tuple[int, str]], int]
     return [], 1
 
 
-def test_one_bad_row_among_a_thousand(database: Database, sink: MySQLSink) -> None:
+def test_one_bad_row_among_a_thousand(database: Database, mysql: MySQLSink) -> None:
     """A text too long is rejected with the server's code, nothing of its delivery stays; halving finds it and stores the other 999."""
     readings = [a_reading(seq, (seq, "x" * (256 if seq == 637 else 255), *[None] * 6)) for seq in range(1000)]
     record = a_record(a_run(kinds=FACE), readings, "face")
     with pytest.raises(Rejected):
-        sink.deliver([record])
+        mysql.deliver([record])
     assert database.sql("SELECT COUNT(*) FROM face") == ((0,),)
-    found, tries = bisect(sink, record)
+    found, tries = bisect(mysql, record)
     assert found == [(637, "1406")]
     assert tries <= 2 * math.log2(1000) + 2
     assert database.sql("SELECT COUNT(*), SUM(seq = 637) FROM face") == ((999, 0),)
 
 
-def test_another_unique_key_is_not_taken_for_a_replay(database: Database, sink: MySQLSink) -> None:
+def test_another_unique_key_is_not_taken_for_a_replay(database: Database, mysql: MySQLSink) -> None:
     """Where an operator's own unique key stands in the way, the reading is rejected, not passed over as already there."""
     database.sql("CREATE UNIQUE INDEX mine ON lidar (strength)")
     with pytest.raises(Rejected) as caught:
-        sink.deliver([a_record(a_run(), [a_reading(seq, (1.0, 7, 1.0)) for seq in range(2)])])
+        mysql.deliver([a_record(a_run(), [a_reading(seq, (1.0, 7, 1.0)) for seq in range(2)])])
     assert caught.value.code == "1062"
-    assert gaps(database)[0] == 0
+    assert database.lidar()[0] == 0
 
 
 def test_a_small_packet_only_makes_statements_smaller(database: Database) -> None:
@@ -228,7 +192,7 @@ def test_a_small_packet_only_makes_statements_smaller(database: Database) -> Non
             assert bisect(sink, record) == ([(1, "1153"), (2, "1153")], 5)
     finally:
         database.mariadb.sql("SET GLOBAL max_allowed_packet = 16777216")
-    assert gaps(database) == (2000, 2000, 0, 1999)
+    assert database.lidar() == (2000, 2000, 0, 1999)
 
 
 def test_the_servers_defaults_do_not_matter(database: Database) -> None:

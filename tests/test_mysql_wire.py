@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from edgegw.errors import Refused, Rejected, SinkError, Unavailable
-from edgegw.reading import Record, Stored
-from edgegw.sinks.mysql import MySQLSink, Server, errors, initialise
+from edgegw.sinks.mysql import MySQLSink, Server, errors
 from edgegw.sinks.schema import KINDS
-from tests.records import a_reading, a_record, a_run, lidar, part
+from tests.records import a_run, lidar
 from tests.services import base
-from tests.services.mariadb import GRANTS, PASSWORD, Database, MariaDB, drop_database, make_database
+from tests.services.mariadb import PASSWORD, Database, MariaDB, drop_database, make_database, refused, with_server
 
 FACE = {"face": KINDS["face"]}
 PATIENCE_s = 30
-
-
-@pytest.fixture
-def sink(database: Database) -> Iterator[MySQLSink]:
-    with contextlib.closing(MySQLSink(database.gateway)) as made:
-        made.open()
-        yield made
-
-
-def with_server(server: Server, **changes: Any) -> MySQLSink:
-    return MySQLSink(msgspec.structs.replace(server, **changes), timeout_s=5)
-
-
-def gaps(database: Database) -> Any:
-    """(rows, different seqs, first, last)"""
-    return database.sql("SELECT COUNT(*), COUNT(DISTINCT seq), MIN(seq), MAX(seq) FROM lidar")[0]
-
-
-def refused(sink: MySQLSink, call: Callable[[], object]) -> str:
-    with contextlib.closing(sink), pytest.raises(Refused) as caught:
-        call()
-    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
-    return str(caught.value)
 
 
 # --- the wire ---

@@ -30,14 +30,14 @@ class StartFailed(EdgegwError):
 
 def foreground(file: Path | None, logs: Path | None, die_with_parent: bool) -> int:
     """Be the supervisor until told to stop; returns its exit code."""
-    from edgegw import bridge, supervisor, worker
+    from edgegw import bridge, signals, supervisor, worker
     from edgegw.cli.settings import load
     from edgegw.log import Log, destination
     from edgegw.notify import Notifier
     from edgegw.retry import RestartPolicy
 
     if die_with_parent:
-        supervisor.die_with_parent()
+        signals.die_with_parent()
     settings = load(file)
     specs = [supervisor.ChildSpec("bridge", "bridge", partial(bridge.run, settings, logs), RestartPolicy(quarantines=False, max_s=5.0), stop_s=5.0)]
     specs += [
@@ -51,7 +51,7 @@ def foreground(file: Path | None, logs: Path | None, die_with_parent: bool) -> i
         log.stop()
 
 
-def _about(settings: Settings) -> dict[str, object]:
+def _about(settings: Settings) -> dict[str, str | int | float | None]:
     return {"gateway": settings.gateway.id, "version": __version__, "config": str(settings.sources[0]) if settings.sources else ""}
 
 
@@ -89,8 +89,8 @@ def _await(child: subprocess.Popen[bytes], listener: socket.socket, settings: Se
     pidfd = os.pidfd_open(child.pid)
     try:
         while (left_s := until - time.monotonic()) > 0:
-            readable, _, _ = select.select([listener, pidfd], [], [], left_s)
-            if listener in readable:
+            readable, _, _ = select.select([listener.fileno(), pidfd], [], [], left_s)
+            if listener.fileno() in readable:
                 fields = dict(line.partition("=")[::2] for line in listener.recv(65536).decode(errors="replace").splitlines())
                 said = fields.get("STATUS", said)
                 if fields.get("READY") == "1":

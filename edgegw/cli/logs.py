@@ -11,6 +11,8 @@ import msgspec
 from edgegw.cli.settings import paths
 from edgegw.errors import EdgegwError
 
+LOOK_s = 0.25  # between two looks at the files
+
 
 class NoLogs(EdgegwError):
     """There are no log files to read."""
@@ -25,8 +27,13 @@ def run(file: Path | None, sensor: str | None, *, follow: bool, as_json: bool) -
         raise NoLogs(f"no log files in {directory}: under systemd, `journalctl -u edgegw` has the log; in the foreground it is on stderr")
     colour = sys.stdout.isatty()
     try:
-        for entry in log.read(directory, sensor, follow=follow, wait=lambda: time.sleep(0.25)):
+        for entry in log.read(directory, sensor, _wait if follow else None):
             sys.stdout.write((msgspec.json.encode(entry).decode() if as_json else log.render(entry, colour)) + "\n")
             sys.stdout.flush()
     except KeyboardInterrupt:
         return
+
+
+def _wait() -> bool:
+    time.sleep(LOOK_s)
+    return True

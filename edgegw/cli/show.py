@@ -84,7 +84,7 @@ def _sinks(answer: Mapping[str, Any]) -> RenderableType:
         state = "up" if sink["up"] else "down"
         counts = (f"{sink['delivered']}", f"{sink['lag']}", span(sink["lag_s"]), f"{sink['dead']}")
         table.add_row(sink["name"], Text(state, STYLES[state]), *counts, Text(sink["why"], "yellow"))
-    spool = next((child["health"] for child in answer["children"] if (child.get("health") or {}).get("sinks")), {})
+    spool: Mapping[str, Any] = next((child["health"] for child in answer["children"] if (child.get("health") or {}).get("sinks")), {})
     return Group(Text(""), table, Text(f"\nspool: {size(spool.get('spool_bytes', 0))}, {spool.get('stored', 0)} readings since the bridge started"))
 
 

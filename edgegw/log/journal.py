@@ -49,15 +49,17 @@ class JournalSink:
 
     def _send_shortened(self, entry: Entry) -> bool:
         whole = datagram(entry)
-        for make in (lambda: whole, lambda: datagram(entry, 1024), lambda: datagram(bare(entry, len(whole)), 256)):
-            try:
-                self._socket.sendto(make(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL, self._path)
-            except OSError as error:
-                if error.errno != errno.EMSGSIZE:
-                    raise
-                continue
-            return True
-        return False
+        return self._fits(whole) or self._fits(datagram(entry, 1024)) or self._fits(datagram(bare(entry, len(whole)), 256))
+
+    def _fits(self, data: bytes) -> bool:
+        """Send it; False when it is too big for a datagram. Raises OSError for any other reason."""
+        try:
+            self._socket.sendto(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL, self._path)
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE:
+                raise
+            return False
+        return True
 
 
 def datagram(entry: Entry, cut: int | None = None) -> bytes:

@@ -108,7 +108,7 @@ class _Tail:
 
         From the newest on, as a rotation moves files: one may be met twice then, but none is missed.
         """
-        ours = self._file and _identity(self._file)
+        ours = _identity(self._file) if self._file is not None else None
         found: dict[tuple[int, int] | None, BinaryIO] = {}
         for number in range(_highest(self._path) + 2):  # one more than there is: the oldest may be moving
             with contextlib.suppress(FileNotFoundError):

@@ -85,7 +85,7 @@ def explained(path: Path, what: str) -> Iterator[None]:
     """Turn what SQLite or the file system raise inside the block into a SpoolError; `what` was tried with `path`."""
     try:
         yield
-    except (OSError, sqlite3.Error, Unfit) as error:
+    except (OSError, OverflowError, sqlite3.Error, Unfit) as error:  # overflow: a number that SQLite has no room for
         raise SpoolError(f"cannot {what} the spool {path}: {error}") from error
 
 

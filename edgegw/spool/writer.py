@@ -70,6 +70,7 @@ class Spool:
             file.prepare(self._db, max_bytes)
             with self._transaction():
                 self._forget_cursors_but(sinks)
+                self._db.execute("SELECT total FROM record ORDER BY position DESC LIMIT 1").fetchone()  # every commit begins there
                 if before:
                     self._db.execute("INSERT INTO sqlite_sequence VALUES ('record', ?)", (before,))
         except BaseException:
@@ -77,8 +78,8 @@ class Spool:
             raise
 
     def _forget_cursors_but(self, sinks: Sequence[str]) -> None:
-        for sink in set(self.cursors()) - set(sinks):
-            self._db.execute("DELETE FROM cursor WHERE sink = ?", (sink,))
+        known = {sink for (sink,) in self._db.execute("SELECT sink FROM cursor")}
+        self._db.executemany("DELETE FROM cursor WHERE sink = ?", [(sink,) for sink in known.difference(sinks)])
         self._db.executemany("INSERT OR IGNORE INTO cursor VALUES (?, 0)", [(sink,) for sink in sinks])
 
     def commit(self, work: Commit) -> int:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import math
-import random
 import sqlite3
-import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 
-from edgegw.errors import Rejected, Unavailable
-from edgegw.reading import Letter, Quality, Reading, Run, Stored
 from edgegw.sinks import Store, schema
 from edgegw.sinks.mysql import MySQLSink, initialise
 from edgegw.sinks.sqlite import SQLiteSink
-from tests.records import START_ns, a_reading, a_record, a_run, lidar
 from tests.services.mariadb import Database
 
 FACE = {"face": schema.KINDS["face"]}
@@ -48,9 +41,7 @@ def _mysql(database: Database) -> Subject:
     def rows(statement: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in database.sql(statement)]
 
-    return Subject(
-        MySQLSink(database.gateway), lambda: MySQLSink(database.gateway), rows, lambda kinds: initialise(database.admin, kinds)
-    )
+    return Subject(MySQLSink(database.gateway), lambda: MySQLSink(database.gateway), rows, lambda kinds: initialise(database.admin, kinds))
 
 
 def _sqlite(path: Path) -> Subject:
@@ -63,5 +54,3 @@ def _sqlite(path: Path) -> Subject:
 
 def seqs(subject: Subject, kind: str = "lidar") -> list[int]:
     return [seq for (seq,) in subject.rows(f"SELECT seq FROM {kind} ORDER BY seq")]
-
-

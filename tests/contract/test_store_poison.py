@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import random
-import sqlite3
-import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
 import pytest
 
-from edgegw.errors import Rejected, Unavailable
-from edgegw.reading import Letter, Quality, Reading, Run, Stored
-from edgegw.sinks import Store, schema
-from edgegw.sinks.mysql import MySQLSink, initialise
-from edgegw.sinks.sqlite import SQLiteSink
+from edgegw.errors import Rejected
+from edgegw.reading import Letter, Quality, Reading, Stored
+from tests.contract.conftest import FACE, Subject, seqs
 from tests.records import START_ns, a_reading, a_record, a_run, lidar
-from tests.services.mariadb import Database
-
-FACE = {"face": schema.KINDS["face"]}
-INT64 = (-(2**63), 2**63 - 1)
 
 
-def poison(values: Sequence[Any], seq: int = 0, run: Run | None = None) -> Reading:
+def poison(values: Sequence[Any], seq: int = 0) -> Reading:
     return a_reading(seq, values)
 
 
@@ -125,5 +114,3 @@ def test_a_rolled_back_delivery_leaves_no_wrong_ids_behind(subject: Subject) -> 
     subject.store.open()
     subject.store.deliver([lidar(first, range(3)), lidar(second, range(2))])
     assert subject.store.stored() == {("first", first.id): Stored(3, 0, 2), ("second", second.id): Stored(2, 0, 1)}
-
-

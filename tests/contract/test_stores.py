@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import random
-import sqlite3
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 import pytest
 
-from edgegw.errors import Rejected, Unavailable
-from edgegw.reading import Letter, Quality, Reading, Run, Stored
-from edgegw.sinks import Store, schema
-from edgegw.sinks.mysql import MySQLSink, initialise
-from edgegw.sinks.sqlite import SQLiteSink
+from edgegw.errors import Unavailable
+from edgegw.reading import Stored
+from edgegw.sinks import schema
+from tests.contract.conftest import FACE, INT64, Subject, seqs
 from tests.records import START_ns, a_reading, a_record, a_run, lidar
-from tests.services.mariadb import Database
-
-FACE = {"face": schema.KINDS["face"]}
-INT64 = (-(2**63), 2**63 - 1)
 
 
 def test_a_reading_arrives_whole(subject: Subject) -> None:
@@ -118,7 +109,12 @@ def test_every_text_comes_back_exactly(subject: Subject) -> None:
 
 @pytest.mark.parametrize(
     ("time_ns", "text"),
-    [(0, "1970-01-01 00:00:00"), (999, "1970-01-01 00:00:00"), (-1, "1969-12-31 23:59:59.999999"), (INT64[1], "2262-04-11 23:47:16.854775")],
+    [
+        (0, "1970-01-01 00:00:00"),
+        (999, "1970-01-01 00:00:00"),
+        (-1, "1969-12-31 23:59:59.999999"),
+        (INT64[1], "2262-04-11 23:47:16.854775"),
+    ],
 )
 def test_any_time_has_a_row(subject: Subject, time_ns: int, text: str) -> None:
     """A clock that woke in 1970, or went mad, is recorded as it is; redelivery finds the row again."""

@@ -188,7 +188,10 @@ def test_log_may_be_used_in_a_signal_handler_and_its_thread_takes_no_signals(pip
         send(process, "go on")
         entries = drain(reading)
         assert process.wait(30) == 0
-    assert sorted((entry["event"], entry.get("blocked"), entry.get("fault")) for entry in entries) == [("asked to stop", None, None), ("mask", True, False)]
+    assert sorted((entry["event"], entry.get("blocked"), entry.get("fault")) for entry in entries) == [
+        ("asked to stop", None, None),
+        ("mask", True, False),
+    ]
 
 
 LIBRARIES = """

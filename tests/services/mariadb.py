@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import msgspec
 import pymysql
 import pytest
 
-from edgegw.sinks.mysql import Server, initialise
+from edgegw.errors import Refused
+from edgegw.sinks.mysql import MySQLSink, Server, initialise
 from tests.services import base
 
 PACKAGE = "mariadb-server"
@@ -143,6 +146,10 @@ class Database(msgspec.Struct, frozen=True):
         """The rows of one statement, run as root in this database."""
         return self.mariadb.sql(statement, self.gateway.database)
 
+    def lidar(self) -> Sequence[int]:
+        """(rows, different seqs, first, last) of the lidar table."""
+        return self.sql("SELECT COUNT(*), COUNT(DISTINCT seq), MIN(seq), MAX(seq) FROM lidar")[0]
+
 
 def make_template() -> Path:
     """An empty data directory to copy from."""
@@ -199,6 +206,26 @@ def database(mariadb: MariaDB) -> Iterator[Database]:
     made = make_database(mariadb)
     yield made
     drop_database(made)
+
+
+@pytest.fixture
+def mysql(database: Database) -> Iterator[MySQLSink]:
+    with contextlib.closing(MySQLSink(database.gateway)) as made:
+        made.open()
+        yield made
+
+
+def with_server(server: Server, **changes: Any) -> MySQLSink:
+    """A sink, not yet open, for a server that differs."""
+    return MySQLSink(msgspec.structs.replace(server, **changes), timeout_s=5)
+
+
+def refused(sink: MySQLSink, call: Callable[[], object]) -> str:
+    """What the Refused says that `call` has to raise; the password is nowhere in it. Closes the sink."""
+    with contextlib.closing(sink), pytest.raises(Refused) as caught:
+        call()
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    return str(caught.value)
 
 
 def _as_root() -> list[str]:

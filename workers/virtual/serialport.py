@@ -43,6 +43,7 @@ class SerialPort:
             self._poller.register(self._master, select.POLLOUT)
             if self.link:
                 fresh = self.link.with_name(f"{self.link.name}.new")
+                fresh.unlink(missing_ok=True)
                 fresh.symlink_to(self._node)
                 fresh.replace(self.link)
 

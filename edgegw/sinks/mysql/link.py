@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -37,8 +37,8 @@ class Server(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Server({self.user}@{self.where}/{self.database})"  # tracebacks and logs show it: so without the password
 
-    def __rich_repr__(self) -> Iterator[str]:
-        yield repr(self)
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("user", self.user), ("where", self.where), ("database", self.database)]
 
 
 def connect(server: Server, timeout_s: float) -> Connection[Any]:

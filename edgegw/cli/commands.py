@@ -1,0 +1,203 @@
+"""The commands; wiring only. Each body is imported inside its command, so that `edgegw stop` does not pay for `edgegw web`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgegw import __version__
+from edgegw.errors import ConfigError, EdgegwError, Exit
+
+CONFIG = click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Configuration file (else EDGEGW_CONFIG, else the usual place).")
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+
+
+class Commands(click.Group):
+    """Turns the errors of the house into one plain sentence and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does, but an error that is not a bug prints no traceback."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            count = len(error.problems)
+            click.echo(f"{error}\nedgegw: {count} problem{'s' if count > 1 else ''} in the configuration, nothing was started", err=True)
+            ctx.exit(Exit.CONFIG)
+        except EdgegwError as error:
+            click.echo(f"edgegw: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except PermissionError as error:
+            click.echo(f"edgegw: {error}", err=True)
+            ctx.exit(Exit.NO_PERMISSION)
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read our output has gone: nothing is left to say, not even at exit
+            ctx.exit(Exit.DONE)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgegw")
+def main() -> None:
+    """Reads every sensor in a process of its own and delivers every reading to RabbitMQ and MySQL."""
+    if not sys.platform.startswith("linux"):
+        click.echo("edgegw runs on Linux only: it needs pidfds, flock and CLOCK_BOOTTIME", err=True)
+        raise SystemExit(Exit.UNAVAILABLE)
+
+
+@main.command()
+@click.option("--seconds", type=click.FloatRange(min=1), help="End after so many seconds (default: Ctrl-C; without a terminal: 30).")
+@click.option("--rabbitmq", metavar="URL", help="Deliver to this broker, too: amqp://user:password@host/vhost")
+@click.option("--mysql", metavar="URL", help="Store in this database instead of the embedded one: mysql://user:password@host/database")
+@CONFIG
+def demo(seconds: float | None, rabbitmq: str | None, mysql: str | None, file: Path | None) -> None:
+    """The whole gateway on virtual devices and the embedded store, in the foreground."""
+    from edgegw.cli.demo import Demo
+
+    raise SystemExit(Demo(file, {"sinks.rabbitmq.url": rabbitmq, "sinks.mysql.url": mysql}).run(seconds))
+
+
+@main.command()
+@CONFIG
+@click.option("--foreground", is_flag=True, help="Stay here (as under systemd); log to stderr or journald.")
+@click.option("--logs", "logs", type=click.Path(path_type=Path), hidden=True, help="Log to files in this directory.")
+@click.option("--die-with-parent", is_flag=True, hidden=True)
+def start(file: Path | None, foreground: bool, logs: Path | None, die_with_parent: bool) -> None:
+    """Start the gateway in the background; returns when it is ready, or says why it is not."""
+    from edgegw.cli import gateway
+
+    if foreground:
+        raise SystemExit(gateway.foreground(file, logs, die_with_parent))
+    click.echo(gateway.background(file))
+
+
+@main.command()
+@CONFIG
+@click.option("--timeout", default=15.0, show_default=True, metavar="S", help="Seconds to wait for its end.")
+def stop(file: Path | None, timeout: float) -> None:
+    """Drain, then stop."""
+    from edgegw.cli import gateway
+
+    click.echo(gateway.stop(file, timeout))
+
+
+@main.command()
+@click.argument("sensors", nargs=-1)
+@CONFIG
+def restart(sensors: tuple[str, ...], file: Path | None) -> None:
+    """Restart the gateway, or just these SENSORS."""
+    from edgegw.cli import gateway
+
+    click.echo(gateway.restart(file, sensors))
+
+
+@main.command()
+@CONFIG
+@JSON
+@click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C.")
+def status(file: Path | None, as_json: bool, watch: bool) -> None:
+    """Every process: state, rate, newest reading, and why it is not well."""
+    from edgegw.cli import status as show
+
+    raise SystemExit(show.run(file, as_json=as_json, watch=watch))
+
+
+@main.command()
+@click.argument("patterns", nargs=-1)
+@CONFIG
+@JSON
+@click.option("-n", "count", type=click.IntRange(min=1), help="End after so many readings.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
+@click.option("--limit", "limit_hz", type=click.FloatRange(min=0, min_open=True), metavar="HZ", help="At most so many lines a second and sensor.")
+def tap(patterns: tuple[str, ...], file: Path | None, as_json: bool, count: int | None, seconds: float | None, limit_hz: float | None) -> None:
+    """Live readings, a line each; PATTERNS as `front`, `lidar/*`, `*/front`."""
+    import signal
+
+    from edgegw import tap as body
+    from edgegw.cli.settings import paths
+    from edgegw.clock import SystemClock
+    from edgegw.signals import StopNote
+
+    stop = StopNote()
+    stop.listen(signal.SIGINT, signal.SIGTERM)
+    wish = body.Wish(patterns, as_json, count, seconds, limit_hz)
+    body.run(paths(file).tap, wish, sys.stdout, SystemClock(), stop)
+
+
+@main.command()
+@CONFIG
+@JSON
+@click.option("-f", "--follow", is_flag=True, help="Go on as lines are written, until Ctrl-C.")
+@click.option("--sensor", help="Only this sensor's process.")
+def logs(file: Path | None, as_json: bool, follow: bool, sensor: str | None) -> None:
+    """What the processes logged (of a gateway in the background without journald)."""
+    from edgegw.cli import logs as show
+
+    show.run(file, sensor, follow=follow, as_json=as_json)
+
+
+@main.command()
+@CONFIG
+@JSON
+@click.option("--probe", is_flag=True, help="Open every device, the broker and the database once, and say yes or why not.")
+def check(file: Path | None, as_json: bool, probe: bool) -> None:
+    """Every error in the configuration at once, with its line and key."""
+    from edgegw.cli import check as body
+
+    raise SystemExit(body.run(file, probe=probe, as_json=as_json))
+
+
+@main.command("try")
+@click.argument("driver")
+@click.argument("options", nargs=-1, metavar="[KEY=VALUE]...")
+@JSON
+@click.option("-n", "count", type=click.IntRange(min=1), help="End after so many samples.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
+def try_(driver: str, options: tuple[str, ...], as_json: bool, count: int | None, seconds: float | None) -> None:
+    """Read one sensor without daemon or file: DRIVER port=/dev/ttyUSB0 …"""
+    from edgegw.cli import trial
+
+    trial.run(driver, options, trial.Wish(as_json, count, seconds))
+
+
+@main.command()
+@click.argument("name")
+@CONFIG
+def worker(name: str, file: Path | None) -> None:
+    """The process of sensor NAME, by hand."""
+    from edgegw import worker as body
+    from edgegw.cli.settings import load, sensor
+
+    settings = load(file)
+    raise SystemExit(body.run(settings, sensor(settings, name), None))
+
+
+@main.command()
+@CONFIG
+def bridge(file: Path | None) -> None:
+    """The bridge process, by hand."""
+    from edgegw import bridge as body
+    from edgegw.cli.settings import load
+    from edgegw.supervisor.place import claimed
+
+    settings = load(file)
+    with claimed(settings.paths):
+        raise SystemExit(body.run(settings, None))
+
+
+@main.group()
+def db() -> None:
+    """The database behind [sinks.mysql]."""
+
+
+@db.command("init")
+@CONFIG
+@JSON
+@click.option("--user", help="An account that may create tables (else the configured one).")
+@click.option("--password-file", type=click.Path(path_type=Path, exists=True), help="Its password, in a file (else it is asked for).")
+def db_init(file: Path | None, as_json: bool, user: str | None, password_file: Path | None) -> None:
+    """Create the tables that are missing; the gateway itself never alters the schema."""
+    from edgegw.cli import database
+
+    database.init(file, user, password_file, as_json=as_json)
