@@ -22,6 +22,7 @@ CLIENTS = 16
 IDLE_s = 10.0  # for one request to be complete, and for its answer to be taken
 _DEAF_s = 1.0  # after accept() failed for want of descriptors: a listener left in the selector would spin
 _CHUNK_bytes = 64 * 1024
+_SO_SNDTIMEO = 21  # the one that takes two longs, whatever the width of time_t
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 Answer = Callable[[str, Mapping[str, object]], Mapping[str, object]]
@@ -67,15 +68,17 @@ def stop_and_wait(path: Path, timeout_s: float) -> bool:
 @contextlib.contextmanager
 def _connected(path: Path, timeout_s: float) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout_s)
+        # A socket with a timeout of Python's would not wait for room in a full backlog; one with the kernel's does.
+        connection.setsockopt(socket.SOL_SOCKET, _SO_SNDTIMEO, struct.pack("ll", *divmod(round(timeout_s * 1e6), 1_000_000)))
         try:
             connection.connect(str(path))
+            connection.settimeout(timeout_s)
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             raise NotRunning(f"no gateway is running here: nobody listens at {path}") from None
         except PermissionError:
             raise Declined(f"{path} belongs to another user: act as that user, or as root", Exit.NO_PERMISSION) from None
         except BlockingIOError:
-            raise NoAnswer(f"the gateway at {path} accepts no connection at the moment") from None
+            raise NoAnswer(f"the gateway at {path} accepted no connection within {timeout_s:g} s") from None
         yield connection
 
 

@@ -86,6 +86,12 @@ def test_a_file_that_is_none_is_one_problem(file: Path, content: bytes, line: in
     assert problem.line == line or not what
 
 
+def test_a_key_nested_without_end_is_one_problem(file: Path) -> None:
+    """Dotted keys need no brackets, so tomllib takes any depth of them: refused, for what prints or compares it would break."""
+    file.write_text('[sensors.eye]\ndriver = "camera"\nsource = "x"\nhints' + ".a" * 2000 + " = 1\n")
+    assert [(problem.line, problem.what) for problem in problems(file)] == [(4, "nests deeper than any configuration needs")]
+
+
 def test_a_byte_order_mark_is_forgiven(file: Path) -> None:
     """A file saved by an editor that puts a byte order mark first is read, and its lines still count from one."""
     file.write_bytes(b"\xef\xbb\xbf" + SENSOR.encode() + b"rate_hz = 0\r\n")
@@ -163,6 +169,15 @@ def test_flags_win_over_environment_over_drop_ins_over_the_file(file: Path) -> N
     assert (gateway.runtime_dir, gateway.state_dir) == (Path("/a"), Path("/env"))
     assert [(sensor.name, sensor.options.rate_hz) for sensor in settings.sensors] == [("front", 5), ("rear", 7)]
     assert settings.sources == (file, first, second)
+
+
+def test_drop_ins_win_in_lexical_order(file: Path) -> None:
+    """The last name wins, in whatever order the directory gives its entries."""
+    for number in (7, 3, 9, 1, 5, 8, 2, 6, 4):
+        drop_in(file, f"{number}.toml", f'[gateway]\nid = "from-{number}"\n')
+    settings = load(file)
+    assert settings.gateway.id == "from-9"
+    assert [source.stem for source in settings.sources[1:]] == list("123456789")
 
 
 def test_a_problem_names_the_layer_it_came_from(file: Path) -> None:

@@ -174,8 +174,8 @@ def test_terminal_gets_text_in_colour_unless_told_otherwise(environ: dict[str, s
     assert (b"\x1b[" in shown, b"device lost" in shown, shown.startswith(b"{")) == (coloured, True, False)
 
 
-def test_stopped_terminal_refuses() -> None:
-    """A terminal held with ^S takes what its buffer has room for and then refuses, without waiting."""
+def test_terminal_that_takes_nothing_refuses() -> None:
+    """A terminal that nobody reads takes what its buffer has room for and then refuses, without waiting."""
     ours, theirs = pty.openpty()
     try:
         with closing(destination("front", None, theirs, {})) as sink:

@@ -186,7 +186,11 @@ def test_parse_takes_any_bytes(data: bytes) -> None:
     assert all(parse(data))
 
 
-@given(st.dictionaries(st.from_regex(r"[A-Z_]{1,20}", fullmatch=True), st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))))
+KEYS = st.from_regex(r"[A-Z_]{1,20}", fullmatch=True)
+VALUES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))
+
+
+@given(st.dictionaries(KEYS, VALUES))
 def test_parse_reads_what_was_written(fields: dict[str, str]) -> None:
     """Keys and values come back as they were sent."""
     assert parse("\n".join(f"{key}={value}" for key, value in fields.items()).encode()) == fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
 
 import hypothesis
@@ -12,6 +13,7 @@ import pytest
 from edgegw import driver
 from edgegw.sinks import schema, sql
 from edgegw.sinks.schema import COMMON, KEY, KINDS, TABLES, Dialect
+from tests.records import a_run
 
 # The contract's table of kinds, written out once more: a change on either side has to be one on both.
 CONTRACT = {
@@ -40,6 +42,16 @@ def test_sqlite_takes_its_ddl_twice() -> None:
             columns = connection.execute("SELECT name, pk FROM pragma_table_info(?) ORDER BY cid", (kind,)).fetchall()
             assert [name for name, _ in columns] == [*COMMON, *fields]
             assert [name for name, place in sorted(columns, key=lambda column: column[1]) if place] == list(KEY)
+
+
+def test_sqlite_keeps_the_types() -> None:
+    """Text in a REAL column, which SQLite would store as it comes, is an error; so are unknown words for quality."""
+    row = "INSERT INTO lidar (sensor_id, time, run_id, seq, boot_ns, quality, clock, distance_m) VALUES (1, 't', 1, 1, 1, ?, 'synced', ?)"
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(schema.table(Dialect.SQLITE, "lidar", KINDS["lidar"]))
+        for values in (("good", "near"), ("odd", 1.0)):
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(row, values)
 
 
 def test_the_dialects_have_the_same_columns() -> None:
@@ -92,6 +104,18 @@ def test_time_text_is_utc_in_microseconds_rounded_down(time_ns: int) -> None:
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         ((second,),) = connection.execute("SELECT strftime('%Y-%m-%d %H:%M:%S', ?, 'unixepoch')", (time_ns // 10**9,))
     assert sql.time_text(time_ns) == f"{second}.{time_ns % 10**9 // 1000:06d}"
+
+
+def test_as_many_runs_are_remembered_as_a_gateway_has_and_no_more() -> None:
+    """A run met again costs no query; after very many others it is looked up again instead of being kept for ever."""
+    asked = itertools.count()
+    dimensions = sql.Dimensions(lambda _statement, _row: next(asked), lambda _statement, _row: None, "?")
+    first = dimensions.ids(a_run(0))
+    assert dimensions.ids(a_run(0)) == first
+    assert next(asked) == 3  # gateway, sensor, run
+    for number in range(1, 5000):
+        dimensions.ids(a_run(number))
+    assert dimensions.ids(a_run(0)) != first
 
 
 @pytest.mark.parametrize("name", driver.available())

@@ -26,7 +26,7 @@ import os
 import select
 import termios
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
@@ -180,7 +180,7 @@ def _fits(data: bytes, at: int) -> bool:
     return data.startswith(HEADER, at) and 6 <= data[at + 7] <= 12 and sum(data[at : at + 8]) & 0xFF == data[at + 8]
 
 
-def read(options: Options) -> Iterator[Sample | None]:
+def read(options: Options) -> Generator[Sample | None, None, None]:
     """Samples as they come; None after BEAT_ms without one. Raises DeviceError when the port or the device is gone."""
     period_ns = round(NS_PER_S / options.rate_hz)
     patience_ns = max(SILENCE_s * NS_PER_S, SILENCE_frames * period_ns)

@@ -181,7 +181,7 @@ def _create_tables(settings: Settings) -> None:
 
 def _shipped() -> Path:
     beside = Path(__file__).parents[2] / "config" / "demo.toml"
-    installed = Path(sys.prefix) / "share" / "edgegw" / "demo.toml"
+    installed = Path(sys.prefix) / "share" / "edgegw" / "config" / "demo.toml"
     for path in (beside, installed):
         if path.is_file():
             return path

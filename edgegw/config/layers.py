@@ -18,12 +18,14 @@ from edgegw.config.lines import KeyPath, locate
 from edgegw.errors import ConfigError, Problem
 
 MAX_BYTES = 1 << 20  # a configuration is kilobytes; more is the wrong file
+MAX_DEPTH = 16  # of keys in keys; no driver needs more, and nothing that walks the tree need fear for its stack
 ENVIRONMENT = {
     "EDGEGW_GATEWAY_ID": ("gateway", "id"),
     "EDGEGW_RUNTIME_DIR": ("gateway", "runtime_dir"),
     "EDGEGW_STATE_DIR": ("gateway", "state_dir"),
     "EDGEGW_LOG_LEVEL": ("gateway", "log_level"),
 }
+_TOO_DEEP = "nests deeper than any configuration needs"
 _HINTS = {  # what tomllib says → what to do about it
     "Invalid value": 'text stands in quotes, as in port = "/dev/ttyUSB0"',
     "Cannot overwrite a value": "this key, or its section, stands twice",
@@ -155,7 +157,9 @@ def _read(file: Path) -> tuple[Layer, Source]:
     except ValueError as error:
         raise refused("holds a number of more digits than any number here needs") from error
     except RecursionError as error:
-        raise refused("nests deeper than any configuration needs") from error
+        raise refused(_TOO_DEEP) from error
+    if deep := [line for path, line in lines.items() if len(path) > MAX_DEPTH]:
+        raise refused(_TOO_DEEP, "", min(deep))
     private = not about.st_mode & (stat.S_IRGRP | stat.S_IROTH)
     source = Source(str(file), file.parent, private, file)
     return Layer(values, {path: Place(source, line) for path, line in lines.items()}), source
@@ -187,15 +191,7 @@ def _lay_over(layers: Layers, over: Layer, source: Source) -> None:
         for key, value in table.items():
             path = (*at, key)
             if not (isinstance(value, dict) and isinstance(into.get(key), dict)):
-                _put(layers.merged, into, path, {} if isinstance(value, dict) else value)
+                into[key] = {} if isinstance(value, dict) else value
                 layers.merged.places[path] = over.places.get(path, Place(source, 0))
             if isinstance(value, dict):
                 waiting.append((into[key], path, value))
-
-
-def _put(merged: Layer, into: dict[str, Any], path: KeyPath, value: object) -> None:
-    key = str(path[-1])
-    if isinstance(into.get(key), dict):  # what stood below it is gone, and so are its places
-        for stale in [place for place in merged.places if place[: len(path)] == path]:
-            del merged.places[stale]
-    into[key] = value

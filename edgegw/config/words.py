@@ -22,8 +22,6 @@ def fault(value: object, wanted: object) -> tuple[str, str] | None:
         msgspec.convert(value, wanted, dec_hook=_as_path)
     except msgspec.ValidationError as error:
         return _explain(value, shape.type_info(wanted), str(error))
-    except RecursionError:
-        return "nests deeper than any configuration needs", ""
     return None
 
 

@@ -54,6 +54,11 @@ def prepare(db: sqlite3.Connection, max_bytes: int) -> None:
         raise Unfit("this SQLite refuses synchronous=FULL")
     db.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_pages}")
     db.execute(f"PRAGMA journal_size_limit={4 * _CHECKPOINT_pages * PAGE_bytes}")
+    limit(db, max_bytes)
+
+
+def limit(db: sqlite3.Connection, max_bytes: int) -> None:
+    """The file shall not grow beyond `max_bytes` from here on (never less than 256 KiB; what is larger already stays so)."""
     db.execute(f"PRAGMA max_page_count={max(max_bytes // PAGE_bytes, 64)}")
 
 

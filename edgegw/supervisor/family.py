@@ -41,7 +41,7 @@ class Family:
     def turn(self, now: float) -> list[Order]:
         """What is due now."""
         if self.phase is Phase.STOPPING:
-            return [*self._after_workers(now), *self._ticks(now)]
+            return [*self._ticks(now), *self._after_workers(now)]
         if not self._workers_started and (now >= self._workers_due or self._bridge_runs()):
             self._workers_started = True
             for worker in self._workers:

@@ -84,10 +84,12 @@ class Loop:
         self._hear(now)
         for child in [key.data for key, _ in ready if isinstance(key.data, Child)]:
             self._crew.reap(child, now)
+        self._report()  # so that the log tells what ended before it tells what was done about it
         self._requests(now)
         self._crew.obey(self._family.turn(now), now)
         self._outside.upward.turn(now)
         self._report()
+        self._log.drain()
 
     def _excuse(self, elapsed_s: float, planned_s: float) -> None:
         seconds = excused_s(elapsed_s, planned_s)
@@ -111,7 +113,6 @@ class Loop:
         for child in self._family.children:
             for change in child.changes():
                 _write(self._loggers[child.spec.name], change, self._crew.pid(child))
-        self._log.drain()
 
     def _now(self) -> float:
         return self._clock.monotonic_ns() / NS_PER_S

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -45,6 +45,7 @@ class Camera(msgspec.Struct, frozen=True, kw_only=True):
     """Read from a URL, which may hold a password."""
 
     source: str
+    hints: dict[str, Any] = {}
 
 
 class Greedy(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from edgegw.errors import EdgegwError
 from edgegw.notify import Notifier
 from edgegw.paths import Paths
 from edgegw.retry import RestartPolicy
-from edgegw.supervisor import BRIDGE, ChildSpec, run
+from edgegw.supervisor import BRIDGE, WORKER, ChildSpec, run
 
 Body = Callable[[int], int]
 
@@ -125,10 +125,8 @@ def main(runtime: str, state: str, plan: str) -> int:
     """The exit code of the gateway."""
     told = json.loads(plan)
     policy = RestartPolicy(**told.get("policy", {}))
-    specs = [
-        ChildSpec(**{**child, "body": BODIES[child["body"]], "policy": policy if child["role"] != BRIDGE else RestartPolicy(quarantines=False, max_s=5)})
-        for child in told["children"]
-    ]
+    policies = {WORKER: policy, BRIDGE: RestartPolicy(quarantines=False, max_s=5)}
+    specs = [ChildSpec(**{**child, "body": BODIES[child["body"]], "policy": policies[child["role"]]}) for child in told["children"]]
     upstream = Notifier.from_environment(os.environ)
     about = {"gateway": "test", "version": "0"}
     try:

@@ -127,6 +127,11 @@ class Rabbit:
         end(self._beam, signal.SIGKILL)
 
     def stop(self) -> None:
+        """SIGTERM and wait: a clean shutdown; the node and its data stay for start()."""
+        assert self._beam is not None
+        end(self._beam)
+
+    def remove(self) -> None:
         """End broker, epmd and directory. Beam first: RabbitMQ starts another epmd, which outlives it, when it misses its own."""
         if self._beam is not None:
             if self._beam.poll() is None:
@@ -187,7 +192,7 @@ def rabbitmq() -> Iterator[Rabbit]:
     try:
         yield rabbit.start()
     finally:
-        rabbit.stop()
+        rabbit.remove()
 
 
 @pytest.fixture

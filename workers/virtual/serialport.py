@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pty
 import select
@@ -22,6 +21,7 @@ class SerialPort:
         self._lock = threading.Lock()
         self._master = -1
         self._node = ""
+        self.arrived_bytes = 0
         self.plug()
 
     @property
@@ -62,9 +62,12 @@ class SerialPort:
         with self._lock:
             if self._master < 0 or not self._listened():
                 return 0
-            with contextlib.suppress(BlockingIOError):
-                return os.write(self._master, data)
-            return 0
+            try:
+                arrived = os.write(self._master, data)
+            except BlockingIOError:
+                return 0
+            self.arrived_bytes += arrived
+            return arrived
 
     def _listened(self) -> bool:
         """Whether somebody has the port open and the kernel room for more; a pty would keep 16 kB for whoever opens it next."""

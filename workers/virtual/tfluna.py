@@ -141,7 +141,7 @@ class Luna:
             room -= len(actual)
             if room < 0:
                 self.dropped += 1
-            elif not actual.endswith(measured):  # noise comes before a frame and leaves it whole
+            elif measured not in actual:  # noise before a frame leaves it whole
                 self.damaged += 1
             else:
                 self.sent += 1

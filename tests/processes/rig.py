@@ -1,0 +1,195 @@
+"""A whole gateway as its users have it: real commands, real processes, virtual TF-Lunas on real ports, somebody else's consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import aio_pika
+import psutil
+
+from edgegw.paths import Paths
+from edgegw.spool import Book, Reader
+from tests.services.base import until
+from tests.services.mariadb import Database
+from tests.services.rabbitmq import Vhost
+
+REPOSITORY = Path(__file__).parents[2]
+Key = tuple[str, str, int]  # sensor, run, seq
+
+
+class Rig:
+    """One gateway in a short temporary directory; close() leaves nothing of it."""
+
+    def __init__(self, sensors: int, hz: int, sinks: str) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="eg-", dir="/tmp"))
+        self.names = [f"s{number}" for number in range(sensors)]
+        self.paths = Paths(self.home / "run", self.home / "state")
+        self.config = self.home / "edgegw.toml"
+        blocks = [f'[gateway]\nid = "rig"\nruntime_dir = "{self.paths.runtime}"\nstate_dir = "{self.paths.state}"', sinks]
+        blocks += [f'[sensors.{name}]\ndriver = "tfluna"\nport = "{self.home}/dev/{at}"\nrate_hz = {hz}' for at, name in enumerate(self.names)]
+        self.config.touch(mode=0o600)
+        self.config.write_text("\n".join(blocks) + "\n")
+        arguments = ["--count", str(sensors), "--dir", str(self.home / "dev"), "--hz", str(hz)]
+        (self.home / "dev").mkdir()
+        self.lunas = subprocess.Popen(
+            [sys.executable, "-m", "workers.virtual.tfluna", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=REPOSITORY,
+        )
+        until(lambda: len(list((self.home / "dev").iterdir())) >= sensors, 30, "the virtual devices")
+
+    def run(self, *arguments: str, timeout_s: float = 90) -> subprocess.CompletedProcess[str]:
+        """One command, as typed; -c is added."""
+        command = [sys.executable, "-m", "edgegw", *arguments, "-c", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, cwd=REPOSITORY, check=False)
+
+    def start(self) -> None:
+        """`edgegw start`, which must succeed."""
+        done = self.run("start")
+        assert done.returncode == 0, done.stdout + done.stderr + self.logs()
+
+    def stop(self) -> None:
+        """`edgegw stop`, which must succeed."""
+        done = self.run("stop", "--timeout", "20")
+        assert done.returncode == 0, done.stdout + done.stderr + self.logs()
+
+    def status(self) -> dict[str, Any]:
+        """What `edgegw status --json` says."""
+        done = self.run("status", "--json")
+        assert done.stdout, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    def logs(self) -> str:
+        """All that was logged, for a failure."""
+        return self.run("logs").stdout[-8000:]
+
+    def children(self) -> dict[str, psutil.Process]:
+        """The gateway's processes by name, with the supervisor."""
+        answer = self.status()
+        named = {child["name"]: psutil.Process(child["pid"]) for child in answer["children"] if child["pid"]}
+        return {"supervisor": psutil.Process(answer["pid"]), **named}
+
+    def sinks(self) -> dict[str, dict[str, Any]]:
+        """The sinks as status shows them."""
+        bridge = next(child for child in self.status()["children"] if child["name"] == "bridge")
+        return {sink["name"]: sink for sink in (bridge["health"] or {}).get("sinks", ())}
+
+    def settle(self, timeout_s: float = 90) -> None:
+        """Wait until every sink is up and has all that the spool had."""
+
+        def settled() -> bool:
+            sinks = self.sinks()
+            return bool(sinks) and all(sink["up"] and sink["lag_s"] < 3 for sink in sinks.values())
+
+        until(settled, timeout_s, f"the sinks to catch up: {self.sinks()}")
+
+    def books(self) -> list[Book]:
+        """The spool's books."""
+        with contextlib.closing(Reader(self.paths.spool)) as reader:
+            return reader.books()
+
+    def close(self) -> None:
+        """End everything and remove the directory."""
+        if self.paths.lock.exists():
+            self.run("stop", "--timeout", "20")
+        self.lunas.communicate()  # closing its standard input ends it
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def rig(sensors: int, hz: int, sinks: str) -> Iterator[Rig]:
+    """A rig that is cleared away."""
+    made = Rig(sensors, hz, sinks)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def sinks_toml(vhost: Vhost, database: Database) -> str:
+    """Both real sinks, as a user writes them."""
+    server = database.gateway
+    broker = f"amqp://{vhost.user}:{vhost.password}@{vhost.host}:{vhost.port}/{vhost.name}"
+    store = f"mysql://{server.user}:{server.password}@{server.host}:{server.port}/{server.database}"
+    return f'[sinks.rabbitmq]\nurl = "{broker}"\n[sinks.mysql]\nurl = "{store}"\ntls = "off"'
+
+
+class Consumer:
+    """A foreign AMQP consumer in a thread: counts every (sensor, run, seq), and comes back when the broker does."""
+
+    def __init__(self, vhost: Vhost) -> None:
+        self.seen: Counter[Key] = Counter()
+        self.sessions: list[str] = []  # how each ended
+        self._vhost = vhost
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._live, name="consumer")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop consuming."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _live(self) -> None:
+        try:
+            self._loop.run_until_complete(self._consume())
+        finally:
+            self._loop.close()
+
+    async def _consume(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await self._session()
+                self.sessions.append("closed")
+            except (aio_pika.exceptions.AMQPError, OSError, asyncio.TimeoutError) as error:
+                self.sessions.append(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 0.5)
+
+    async def _session(self) -> None:
+        v, ended = self._vhost, asyncio.Event()
+        connection = await aio_pika.connect(host=v.host, port=v.port, login=v.user, password=v.password, virtualhost=v.name, timeout=5)
+        async with connection:
+            channel = await connection.channel()
+            await channel.set_qos(prefetch_count=200)
+            queue = await channel.declare_queue("edgegw.readings", passive=True)
+            await queue.consume(self._note)
+            connection.close_callbacks.add(lambda *_: ended.set())
+            while not ended.is_set() and not self._stop.is_set():
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(ended.wait(), 0.2)
+
+    async def _note(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        body = json.loads(message.body)
+        self.seen.update((body["sensor"], body["run"], reading["seq"]) for reading in body["readings"])
+        await message.ack()
+
+
+def stored(database: Database) -> Counter[Key]:
+    """Every row in MySQL."""
+    rows: Sequence[Sequence[Any]] = database.sql(
+        "SELECT s.name, r.uuid, l.seq FROM lidar l JOIN run r ON r.run_id = l.run_id JOIN sensor s ON s.sensor_id = l.sensor_id"
+    )
+    return Counter((str(name), str(run), int(seq)) for name, run, seq in rows)
+
+
+def load_s(short: float) -> float:
+    """How long to load the gateway: `short` in the everyday suite, EDGEGW_LOAD_S in the long form."""
+    return float(os.environ.get("EDGEGW_LOAD_S", short))

@@ -1,0 +1,293 @@
+"""The spool against a model of plain lists: whatever is done and however it dies, it holds what a prefix of its commits had put in.
+
+A crash is a copy of database and WAL as they stand, without the shared memory, opened elsewhere: what kill -9 leaves. A power
+cut may also leave a torn WAL: any byte of it cut off that was not yet on disk when the commit in flight began. What is asked then:
+every commit that had returned is there, and of the one in flight all or nothing. Cut deeper, the spool is what some earlier
+commit had left, down to the last checkpoint (the pages that one moved are in the database and cannot be taken back).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from edgegw.reading import Batch, Counts, Record
+from edgegw.spool import Book, Closed, Commit, Handed, Reader, Spool
+from edgegw.spool.file import PAGE_bytes
+from tests.records import a_run
+from tests.spooling import ALL, batch, letter
+
+RUNS = [a_run(number) for number in range(3)]
+SINKS = ["mysql", "rabbitmq", "sqlite"]
+WAL_HEAD_bytes, FRAME_HEAD_bytes = 32, 24
+FAST = Path("/dev/shm")  # a page cache is enough: what is synced when is seen by strace, in test_spool_crash
+
+counts = st.builds(Counts, st.integers(0, 99), st.integers(0, 9), st.integers(0, 9))
+
+
+@dataclasses.dataclass
+class Model:
+    """What a spool holds."""
+
+    newest: int = 0
+    records: dict[int, tuple[int, Batch]] = dataclasses.field(default_factory=dict)  # position → run, batch
+    rotten: set[int] = dataclasses.field(default_factory=set)
+    cursors: dict[str, int] = dataclasses.field(default_factory=dict)
+    letters: set[tuple[str, int, int]] = dataclasses.field(default_factory=set)  # sink, run, seq
+    aside: list[tuple[int, int]] = dataclasses.field(default_factory=list)  # run, readings
+    books: dict[int, tuple[int, int, Counts, bool]] = dataclasses.field(default_factory=dict)  # run → acked, kept, counts, closed
+
+    def clone(self) -> Model:
+        return Model(self.newest, *(type(part)(part) for part in list(vars(self).values())[1:]))
+
+    def commit(self, work: Commit) -> None:
+        for sink, position in work.cursors.items():
+            if sink in self.cursors:
+                self.cursors[sink] = max(self.cursors[sink], position)
+        for position in work.damaged:
+            run, one = self.records.pop(position)
+            self.aside.append((run, len(one.readings)))
+        if work.trim:
+            low = min(self.cursors.values())
+            self.records = {position: record for position, record in self.records.items() if position > low}
+        self.letters |= {(each.sink, RUNS.index(each.run), each.reading.seq) for each in work.letters}
+        for each in work.handed:
+            self.newest += 1
+            self.records[self.newest] = (RUNS.index(each.run), each.batch)
+            self.note(RUNS.index(each.run), each.number, len(each.batch.readings), each.batch.counts, closed=False)
+        for closed in work.closed:
+            self.note(RUNS.index(closed.run), -1, 0, closed.counts, closed=True)
+
+    def note(self, run: int, number: int, kept: int, counts: Counts, *, closed: bool) -> None:
+        acked, before, old, was_closed = self.books.get(run, (-1, 0, Counts(), False))
+        largest = Counts(*map(max, msgspec.structs.astuple(old), msgspec.structs.astuple(counts)))
+        self.books[run] = (max(acked, number), before + kept, largest, was_closed or closed)
+
+    def waiting(self, position: int, run: int | None = None) -> int:
+        return sum(len(one.readings) for at, (of, one) in self.records.items() if at > position and run in (None, of))
+
+    def as_books(self) -> list[Book]:
+        return [
+            Book(
+                run=RUNS[run],
+                acked=acked,
+                kept=kept,
+                counts=counts,
+                closed=closed,
+                waiting={sink: left for sink, position in self.cursors.items() if (left := self.waiting(position, run))},
+                dead={sink: n for sink in SINKS if (n := sum((s, r) == (sink, run) for s, r, _ in self.letters))},
+                damaged=sum(readings for of, readings in self.aside if of == run),
+            )
+            for run, (acked, kept, counts, closed) in sorted(self.books.items())
+        ]
+
+
+class SpoolMachine(RuleBasedStateMachine):
+    """One spool; its lives end in closing, in a crash, or in a power cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="edgegw-model-", dir=FAST if FAST.is_dir() else None))
+        self.model = Model(cursors=dict.fromkeys(SINKS[:2], 0))
+        self.sinks = SINKS[:2]
+        self.lives = 0
+        self.spool: Spool | None = None
+        self.reader: Reader | None = None
+        self.states: list[tuple[int, Model]] = []  # end in the WAL, state; the first one is safe in the database
+        self.base = b""
+
+    @initialize()
+    def begin(self) -> None:
+        self.open(self.root / "0" / "spool.db")
+
+    @rule(data=st.data(), trim=st.booleans())
+    def commit(self, data: st.DataObject, trim: bool) -> None:
+        """One transaction of everything there is; often of nothing but readings."""
+        model, draw = self.model, data.draw
+        work = Commit(
+            handed=[self.a_batch(data) for _ in range(draw(st.integers(0, 3)))],
+            cursors=draw(st.dictionaries(st.sampled_from(SINKS), st.integers(0, model.newest), max_size=2)),
+            letters=[letter(sink, RUNS[run], seq) for sink, run, seq in draw(_letters(sorted(model.books)))],
+            closed=[Closed(RUNS[run], draw(counts)) for run in draw(st.lists(st.integers(0, 2), max_size=1))],
+            damaged=sorted(model.rotten & model.records.keys()) if draw(st.booleans()) else [],
+            trim=trim,
+        )
+        model.commit(work)
+        model.rotten &= model.records.keys()
+        assert self.writer.commit(work) == model.newest
+        self.note_state()
+
+    @precondition(lambda self: self.model.records)
+    @rule(data=st.data())
+    def rot(self, data: st.DataObject) -> None:
+        """A bit of a payload flips."""
+        position = data.draw(st.sampled_from(sorted(self.model.records)))
+        if position in self.model.rotten:
+            return
+        self.beside("UPDATE record SET payload = substr(payload, 1, 5) || x'ff' || substr(payload, 7) WHERE position = ?", position)
+        self.model.rotten.add(position)
+        self.note_state()
+
+    @rule(data=st.data(), readings=st.integers(1, 40))
+    def read(self, data: st.DataObject, readings: int) -> None:
+        """Behind any position, the model's records, as many as asked for."""
+        position = data.draw(st.integers(0, self.model.newest + 1))
+        records, damaged = self.reads.after(position, readings)
+        expected = [at for at in sorted(self.model.records) if at > position]
+        read = sorted([r.position for r in records] + damaged)
+        assert read == expected[: len(read)]
+        assert self.is_enough(records, damaged, readings) or read == expected
+        assert {r.position: (RUNS.index(r.run), r.batch) for r in records}.items() <= self.model.records.items()
+        assert set(damaged) == self.model.rotten & set(read)
+
+    @rule(mode=st.sampled_from(["PASSIVE", "FULL", "RESTART", "TRUNCATE"]))
+    def checkpoint(self, mode: str) -> None:
+        """What SQLite does by itself when the WAL has grown."""
+        self.beside(f"PRAGMA wal_checkpoint({mode})")
+        self.note_state()
+
+    @rule(sinks=st.sets(st.sampled_from(SINKS), min_size=1))
+    def reopen(self, sinks: set[str]) -> None:
+        """A clean restart, perhaps with other sinks."""
+        self.close()
+        self.sinks = sorted(sinks)
+        self.model.cursors = {sink: self.model.cursors.get(sink, 0) for sink in self.sinks}
+        self.open(self.root / str(self.lives) / "spool.db")
+
+    @rule()
+    def crash(self) -> None:
+        """Kill -9: nothing that was committed is missing."""
+        database, wal = self.files()
+        self.come_back(database, wal)
+
+    @rule(data=st.data())
+    def power_cut(self, data: st.DataObject) -> None:
+        """The WAL ends at any byte behind the last checkpoint: the longest prefix of commits that is whole in it is what there is."""
+        database, wal = self.files()
+        cut = data.draw(st.integers(0, len(wal)))
+        whole = [model for end, model in self.states if end <= cut]
+        if whole:  # else it lies in what was checkpointed, and that was synced before
+            self.model = whole[-1].clone()
+            self.come_back(database, wal[:cut])
+
+    @rule(data=st.data())
+    def power_cut_in_checkpoint(self, data: st.DataObject) -> None:
+        """Any of the pages that it was writing to the database are there, the WAL is whole: nothing is missing."""
+        before, wal = self.files()
+        self.beside("PRAGMA wal_checkpoint(PASSIVE)")
+        after, _ = self.files()
+        pages = range(0, max(len(before), len(after)), PAGE_bytes)
+        written = data.draw(st.sets(st.sampled_from(pages))) if pages else set()
+        halves = (after if at in written or at >= len(before) else before for at in pages)
+        self.come_back(b"".join(half[at : at + PAGE_bytes] for at, half in zip(pages, halves, strict=True)), wal)
+
+    @invariant()
+    def agrees(self) -> None:
+        """Everything that can be asked has the model's answer."""
+        model = self.model
+        assert self.writer.cursors() == model.cursors
+        assert self.writer.newest() == model.newest
+        assert [self.writer.acked(run.id) for run in RUNS] == [model.books.get(number, (-1,))[0] for number in range(3)]
+        assert self.reads.newest() == max(model.records, default=0)
+        assert self.reads.books() == model.as_books()
+        if not model.aside:  # the total of a record that was set aside stays in those behind it
+            assert [self.reads.waiting(at) for at in model.cursors.values()] == [model.waiting(at) for at in model.cursors.values()]
+
+    def teardown(self) -> None:
+        if self.spool:
+            self.close()
+        shutil.rmtree(self.root)
+
+    @property
+    def writer(self) -> Spool:
+        assert self.spool
+        return self.spool
+
+    @property
+    def reads(self) -> Reader:
+        assert self.reader
+        return self.reader
+
+    def a_batch(self, data: st.DataObject) -> Handed:
+        run = data.draw(st.integers(0, 2))
+        size = data.draw(st.sampled_from([1, 2, 3, 300]))  # the last one fills pages of its own
+        one = batch(RUNS[run], data.draw(st.integers(0, 9)), size, data.draw(counts), text="é" * data.draw(st.integers(0, 9)))
+        return Handed(RUNS[run], data.draw(st.integers(0, 99)), one)
+
+    @staticmethod
+    def is_enough(records: list[Record], damaged: list[int], readings: int) -> bool:
+        got = sum(len(r.batch.readings) for r in records) + len(damaged)
+        last = len(records[-1].batch.readings) if records and (not damaged or records[-1].position > damaged[-1]) else 1
+        return got >= readings > got - last
+
+    def open(self, path: Path) -> None:
+        self.spool = Spool(path, self.sinks)
+        assert self.spool.set_aside is None
+        self.reader = Reader(path)
+        self.states, self.base = [], b""
+        self.note_state()
+
+    def close(self) -> None:
+        self.reads.close()
+        self.writer.close()
+
+    def come_back(self, database: bytes, wal: bytes) -> None:
+        """A new life from these files."""
+        self.close()
+        self.lives += 1
+        path = self.root / str(self.lives) / "spool.db"
+        path.parent.mkdir()
+        path.write_bytes(database)
+        path.with_name("spool.db-wal").write_bytes(wal)
+        self.open(path)
+
+    def files(self) -> tuple[bytes, bytes]:
+        path = self.writer.path
+        wal = path.with_name("spool.db-wal")
+        return path.read_bytes(), wal.read_bytes() if wal.exists() else b""
+
+    def beside(self, statement: str, *values: int) -> None:
+        """Done by another connection."""
+        db = sqlite3.connect(self.writer.path, isolation_level=None)
+        db.execute("PRAGMA wal_autocheckpoint=0")
+        db.execute(statement, values).fetchall()
+        db.close()
+
+    def note_state(self) -> None:
+        """Where in the WAL this state ends; a checkpoint or a new generation of the WAL makes it the first one."""
+        database, wal = self.files()
+        end = _end(wal)
+        if database != self.base or not self.states:
+            self.states = []
+        elif end < self.states[-1][0]:  # begun anew: all of the states before are in the database
+            self.states = [(0, self.states[-1][1])]
+        self.base = database
+        self.states.append((end, self.model.clone()))
+
+
+def _letters(runs: list[int]) -> st.SearchStrategy[list[tuple[str, int, int]]]:
+    """Of runs that the spool knows."""
+    return st.lists(st.tuples(st.sampled_from(SINKS), st.sampled_from(runs), st.integers(0, 5)), max_size=2) if runs else st.just([])
+
+
+def _end(wal: bytes) -> int:
+    """Behind the last frame that ends a commit of the WAL's present generation (its salts are those of the header)."""
+    salts, end, size = wal[16:24], 0, FRAME_HEAD_bytes + PAGE_bytes
+    for at in range(WAL_HEAD_bytes, len(wal) - size + 1, size):
+        if wal[at + 8 : at + 16] != salts:
+            break
+        if any(wal[at + 4 : at + 8]):  # pages of the database after the commit; 0 inside of one
+            end = at + size
+    return end
+
+
+TestSpool = SpoolMachine.TestCase
+TestSpool.settings = settings(stateful_step_count=50, deadline=None)
