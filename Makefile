@@ -19,6 +19,16 @@ test: ## style, types and every test; T=tests/test_codec.py (or any pytest argum
 	@echo "• Tests …"
 	@exec $(BIN)/pytest $(T)
 
+proof: ## the end-to-end tests in their long form: a minute of load, servers away for 20 s each
+	@.ci/setup test
+	@.ci/programs
+	@EDGEGW_LOAD_S=60 exec $(BIN)/pytest tests/processes/test_gateway.py --timeout 900
+
+bench: ## what the gateway costs at rest: CPU and memory of every process
+	@.ci/setup test
+	@.ci/programs
+	@exec $(BIN)/python -m tests.benchmarks.rest
+
 lint: ## style and types only
 	@.ci/setup test
 	$(check)

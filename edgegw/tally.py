@@ -60,7 +60,9 @@ class Ended(contextlib.AbstractContextManager["Ended"]):
         self._file = file
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._file)
+        file, self._file = self._file, -1
+        if file >= 0:  # closed twice, the number might be another file's by then
+            os.close(file)
 
     def forget(self) -> None:
         """Remove the file, once its counts are durable elsewhere."""

@@ -137,14 +137,16 @@ def test_a_file_forgotten_between_opening_and_locking_is_not_given_out(directory
 def test_two_processes_close_each_book_once(directory: Path) -> None:
     """Two closers at work while fifty workers come and go: every run is given to exactly one of them."""
     closers = [_python(CLOSE, directory, subprocess.PIPE) for _ in range(2)]
-    for closer in closers:
-        assert closer.stdout is not None
-        assert closer.stdout.readline() == b"ready\n"
-    runs = [a_run(number) for number in range(50)]
-    for run in runs:
-        Tally(directory, run).close()
-    until(lambda: not list(directory.iterdir()), 60, "all books to be closed")
-    said = [closer.communicate(b"", timeout=60)[0].decode().split() for closer in closers]
+    try:
+        for closer in closers:
+            assert closer.stdout is not None
+            assert closer.stdout.readline() == b"ready\n"
+        runs = [a_run(number) for number in range(50)]
+        for run in runs:
+            Tally(directory, run).close()
+        until(lambda: not list(directory.iterdir()), 60, "all books to be closed")
+    finally:
+        said = [closer.communicate(b"", timeout=60)[0].decode().split() for closer in closers]
     assert sorted(said[0] + said[1]) == [run.id for run in runs]
     assert [closer.returncode for closer in closers] == [0, 0]
 
