@@ -46,5 +46,5 @@ clean: ## remove what the other targets made
 	rm -rf .venv .venv-lowest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find edgegw workers tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test lint test-lowest lock clean
+.PHONY: help demo test proof bench lint test-lowest lock clean
 .NOTPARALLEL:

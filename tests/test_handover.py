@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from edgegw.bridge.intake import Intake
 from edgegw.clock import NS_PER_S
 from edgegw.reading import ClockState, Quality, Reading, Run
-from edgegw.worker.link import SILENCE_ns, Link
+from edgegw.worker.link import Link, SILENCE_ns
 from edgegw.worker.window import Window
 
 RUN = Run("gw", "front", "tfluna", "run-1", "boot", 1, {"lidar": {"distance_m": "float"}, "imu": {"x": "float"}})

@@ -1,16 +1,14 @@
-"""The RabbitMQ sink over TLS, against the real broker with a certificate made for the test."""
+"""The RabbitMQ sink over TLS, against the real broker with a certificate made for the session."""
 
 from __future__ import annotations
 
 import ssl
-import subprocess
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from edgegw.errors import Refused, Unavailable
-from tests.services.base import free_port, need
+from tests.services.base import need
 from tests.services.rabbitmq import Rabbit, Vhost
 from tests.services.rabbitmq_sink import MakeSink, record, seqs, take_all
 
@@ -18,28 +16,15 @@ pytestmark = pytest.mark.usefixtures("silent")
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1; its key lies beside it, with the suffix .key."""
-    made, key = tmp_path / "broker.pem", tmp_path / "broker.key"
-    command = [need("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    extra = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(made)]
-    subprocess.run([*command, *extra], check=True, capture_output=True)
-    return made
+def tls_vhost(rabbitmq: Rabbit, vhost: Vhost) -> Vhost:
+    """The vhost, by the port that wants TLS."""
+    need("openssl", "openssl")
+    return msgspec.structs.replace(vhost, port=rabbitmq.tls_port)
 
 
-@pytest.fixture
-def tls_vhost(rabbitmq: Rabbit, vhost: Vhost, certificate: Path) -> Vhost:
-    """The vhost, by a port that wants TLS."""
-    port = free_port()
-    options = f'[{{certfile, "{certificate}"}}, {{keyfile, "{certificate.with_suffix(".key")}"}}]'
-    listen = f'rabbit_networking:start_ssl_listener({{"127.0.0.1", {port}, auto}}, {options}, 1)'
-    rabbitmq.evaluate("rabbit_networking:ensure_ssl()", listen)
-    return msgspec.structs.replace(vhost, port=port)
-
-
-def test_it_delivers_over_tls(vhost: Vhost, tls_vhost: Vhost, certificate: Path, sink_to: MakeSink) -> None:
+def test_it_delivers_over_tls(vhost: Vhost, tls_vhost: Vhost, rabbitmq: Rabbit, sink_to: MakeSink) -> None:
     """With the right authority the readings arrive, and close() leaves quietly."""
-    sink = sink_to(tls_vhost, tls=ssl.create_default_context(cafile=str(certificate)))
+    sink = sink_to(tls_vhost, tls=ssl.create_default_context(cafile=str(rabbitmq.certificate)))
     sink.open()
     sink.deliver([record(n) for n in range(3)])
     sink.close()
@@ -59,10 +44,10 @@ def test_plain_text_to_a_tls_port_is_no_connection(tls_vhost: Vhost, sink_to: Ma
 
 
 def test_a_frozen_broker_is_given_up_over_tls(
-    rabbitmq: Rabbit, vhost: Vhost, tls_vhost: Vhost, certificate: Path, sink_to: MakeSink
+    rabbitmq: Rabbit, vhost: Vhost, tls_vhost: Vhost, sink_to: MakeSink
 ) -> None:
     """TLS's own good-bye, which waits for an answer, does not hold up what has its deadline."""
-    sink = sink_to(tls_vhost, tls=ssl.create_default_context(cafile=str(certificate)), publish_timeout_s=0.5)
+    sink = sink_to(tls_vhost, tls=ssl.create_default_context(cafile=str(rabbitmq.certificate)), publish_timeout_s=0.5)
     sink.open()
     rabbitmq.pause()
     try:

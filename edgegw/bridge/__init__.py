@@ -34,7 +34,9 @@ def run(settings: Settings, logs: Path | None, lifeline: int = -1) -> int:
 
 
 def _work(settings: Settings, keeper: Keeper, sinks: Sequence[Sink], process: Process) -> None:
-    forwarders = [Forwarder(sink, settings.paths.spool, keeper.cursor(sink.name), process.log, process.clock, random.random) for sink in sinks]
+    forwarders = [
+        Forwarder(sink, settings.paths.spool, keeper.cursor(sink.name), process.log, process.clock, random.random) for sink in sinks
+    ]
     keeper.serve(forwarders)
     end = BridgeEnd(settings.paths.bus, settings.paths.tap)
     process.log.info("bridge_starts", sinks=[sink.name for sink in sinks])

@@ -26,7 +26,7 @@ REFUSED_s = 20.0  # somebody has to act first; more often would only fill the ot
 
 
 class Forwarder:
-    """The main thread reads position, letters and damaged, writes the cursor with its next commit, and wakes this one when there is more."""
+    """The main thread reads position, letters and damaged, writes them with its next commit, and wakes this one when there is more."""
 
     def __init__(self, sink: Sink, spool: Path, position: int, log: Logger, clock: Clock, random: Callable[[], float]) -> None:
         self.sink = sink
@@ -118,7 +118,13 @@ class Forwarder:
         poison = isolate(records, self.sink.deliver)
         for record, rejected in poison:
             letter = Letter(
-                self.sink.name, record.run, record.batch.kind, record.batch.readings[0], rejected.code, rejected.reason, self._clock.wall_ns()
+                self.sink.name,
+                record.run,
+                record.batch.kind,
+                record.batch.readings[0],
+                rejected.code,
+                rejected.reason,
+                self._clock.wall_ns(),
             )
             self.letters.append(letter)  # durable with the cursor that passes it, in one commit
             self.sink.bury(letter)

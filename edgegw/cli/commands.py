@@ -11,7 +11,9 @@ import click
 from edgegw import __version__
 from edgegw.errors import ConfigError, EdgegwError, Exit
 
-CONFIG = click.option("-c", "--config", "file", type=click.Path(path_type=Path), help="Configuration file (else EDGEGW_CONFIG, else the usual place).")
+CONFIG = click.option(
+    "-c", "--config", "file", type=click.Path(path_type=Path), help="Configuration file (else EDGEGW_CONFIG, else the usual place)."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
 
 
@@ -109,8 +111,12 @@ def status(file: Path | None, as_json: bool, watch: bool) -> None:
 @JSON
 @click.option("-n", "count", type=click.IntRange(min=1), help="End after so many readings.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
-@click.option("--limit", "limit_hz", type=click.FloatRange(min=0, min_open=True), metavar="HZ", help="At most so many lines a second and sensor.")
-def tap(patterns: tuple[str, ...], file: Path | None, as_json: bool, count: int | None, seconds: float | None, limit_hz: float | None) -> None:
+@click.option(
+    "--limit", "limit_hz", type=click.FloatRange(min=0, min_open=True), metavar="HZ", help="At most so many lines a second and sensor."
+)
+def tap(
+    patterns: tuple[str, ...], file: Path | None, as_json: bool, count: int | None, seconds: float | None, limit_hz: float | None
+) -> None:
     """Live readings, a line each; PATTERNS as `front`, `lidar/*`, `*/front`."""
     import signal
 

@@ -127,7 +127,9 @@ class _Screen:
         self._live.stop()
 
     def show(self, answer: Mapping[str, Any], elapsed_s: float) -> None:
-        note = Text(f"\nedgegw demo, {show.span(elapsed_s)}: virtual devices, a real gateway. Ctrl-C ends it and closes the account.", "dim")
+        note = Text(
+            f"\nedgegw demo, {show.span(elapsed_s)}: virtual devices, a real gateway. Ctrl-C ends it and closes the account.", "dim"
+        )
         self._live.update(Group(show.tables(answer), note), refresh=True)
 
 
@@ -155,7 +157,18 @@ class _Lines:
 
 def _spawn(config: Path, settings: Settings) -> subprocess.Popen[bytes]:
     settings.paths.logs.mkdir(parents=True)
-    command = [sys.executable, "-m", "edgegw", "start", "--foreground", "--die-with-parent", "-c", str(config), "--logs", str(settings.paths.logs)]
+    command = [
+        sys.executable,
+        "-m",
+        "edgegw",
+        "start",
+        "--foreground",
+        "--die-with-parent",
+        "-c",
+        str(config),
+        "--logs",
+        str(settings.paths.logs),
+    ]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("EDGEGW_") and key != "NOTIFY_SOCKET"}
     with (settings.paths.logs / "stderr.txt").open("wb") as errors:
         # A session of its own: Ctrl-C is for us, who then stop the gateway in order.
@@ -186,5 +199,3 @@ def _shipped() -> Path:
         if path.is_file():
             return path
     raise ConfigError([Problem(str(installed), 0, "", "the demo's configuration is not installed", "give one with -c FILE")])
-
-

@@ -39,7 +39,11 @@ def foreground(file: Path | None, logs: Path | None, die_with_parent: bool) -> i
     if die_with_parent:
         signals.die_with_parent()
     settings = load(file)
-    specs = [supervisor.ChildSpec("bridge", "bridge", partial(bridge.run, settings, logs), RestartPolicy(quarantines=False, max_s=5.0), stop_s=5.0)]
+    specs = [
+        supervisor.ChildSpec(
+            "bridge", "bridge", partial(bridge.run, settings, logs), RestartPolicy(quarantines=False, max_s=5.0), stop_s=5.0
+        )
+    ]
     specs += [
         supervisor.ChildSpec(sensor.name, "worker", partial(worker.run, settings, sensor, logs), RestartPolicy(), stop_s=3.0)
         for sensor in settings.sensors

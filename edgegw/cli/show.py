@@ -53,7 +53,14 @@ def tables(answer: Mapping[str, Any]) -> RenderableType:
 
 def _processes(children: Sequence[Child]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, justify in (("PROCESS", "left"), ("STATE", "left"), ("PID", "right"), ("UP", "right"), ("RESTARTS", "right"), ("RATE", "right")):
+    for heading, justify in (
+        ("PROCESS", "left"),
+        ("STATE", "left"),
+        ("PID", "right"),
+        ("UP", "right"),
+        ("RESTARTS", "right"),
+        ("RATE", "right"),
+    ):
         table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type] # mypy widens the literals of the tuple
     table.add_column("NEWEST", no_wrap=True, overflow="ellipsis", max_width=64)
     table.add_column("WHY", overflow="fold")
@@ -85,7 +92,9 @@ def _sinks(answer: Mapping[str, Any]) -> RenderableType:
         counts = (f"{sink['delivered']}", f"{sink['lag']}", span(sink["lag_s"]), f"{sink['dead']}")
         table.add_row(sink["name"], Text(state, STYLES[state]), *counts, Text(sink["why"], "yellow"))
     spool: Mapping[str, Any] = next((child["health"] for child in answer["children"] if (child.get("health") or {}).get("sinks")), {})
-    return Group(Text(""), table, Text(f"\nspool: {size(spool.get('spool_bytes', 0))}, {spool.get('stored', 0)} readings since the bridge started"))
+    return Group(
+        Text(""), table, Text(f"\nspool: {size(spool.get('spool_bytes', 0))}, {spool.get('stored', 0)} readings since the bridge started")
+    )
 
 
 def newest(health: Mapping[str, Any], now_ns: int | None = None) -> str:

@@ -50,7 +50,8 @@ def headline(answer: Mapping[str, Any]) -> str:
     """The whole gateway in one line."""
     unwell = show.unwell(answer)
     verdict = f"degraded: {', '.join(unwell)}" if unwell else "all is well"
-    return f"edgegw {answer['version']} on {answer['gateway']}, pid {answer['pid']}, {answer['state']} for {show.span(answer['uptime_s'])}: {verdict}\n"
+    whose = f"edgegw {answer['version']} on {answer['gateway']}, pid {answer['pid']}"
+    return f"{whose}, {answer['state']} for {show.span(answer['uptime_s'])}: {verdict}\n"
 
 
 def _watch(file: Path | None) -> int:

@@ -67,5 +67,7 @@ def _line(sample: Sample, as_json: bool) -> str:
     if as_json:
         return msgspec.json.encode({"quality": sample.quality, "values": sample.values}).decode()
     values: Mapping[str, object] = sample.values
-    shown = "  ".join(f"{name}={'-' if value is None else f'{value:.6g}' if isinstance(value, float) else value}" for name, value in values.items())
+    shown = "  ".join(
+        f"{name}={'-' if value is None else f'{value:.6g}' if isinstance(value, float) else value}" for name, value in values.items()
+    )
     return f"{shown}  [{sample.quality}]"

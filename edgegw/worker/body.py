@@ -138,6 +138,6 @@ class Worker:
 
 def _finite(values: tuple[Value, ...], quality: Quality) -> tuple[tuple[Value, ...], Quality]:
     """NaN and infinities have no place in JSON or SQL: such a value becomes null, and its reading bad."""
-    if all([math.isfinite(value) for value in values if type(value) is float]):
+    if all(math.isfinite(value) for value in values if type(value) is float):
         return values, quality
     return tuple([None if type(value) is float and not math.isfinite(value) else value for value in values]), Quality.BAD

@@ -52,7 +52,9 @@ def measured(gateway: Rig, seconds: float) -> Table:
     begun = time.monotonic()
     time.sleep(seconds)
     took_s = time.monotonic() - begun
-    rows = {name: (100 * (cpu_s(process) - before[name]) / took_s, process.memory_full_info().pss / MIB) for name, process in processes.items()}
+    rows = {
+        name: (100 * (cpu_s(process) - before[name]) / took_s, process.memory_full_info().pss / MIB) for name, process in processes.items()
+    }
     gateway.stop()
     return shown(rows, took_s)
 
@@ -65,8 +67,9 @@ def cpu_s(process: psutil.Process) -> float:
 
 def shown(rows: dict[str, tuple[float, float]], took_s: float) -> Table:
     """For the terminal and the README."""
-    cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
-    title = f"{SENSORS} × {HZ} Hz at rest, {took_s:.0f} s, {os.cpu_count()} × {cpu}, Linux {platform.release()}, Python {platform.python_version()}"
+    models = (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+    machine = f"{os.cpu_count()} × {next(models, platform.machine())}, Linux {platform.release()}, Python {platform.python_version()}"
+    title = f"{SENSORS} × {HZ} Hz at rest, {took_s:.0f} s, {machine}"
     table = Table("process", "CPU, % of a core", "PSS, MiB", title=title, title_justify="left")
     for name, (percent, pss) in [*rows.items(), ("all", tuple(map(sum, zip(*rows.values(), strict=True))))]:
         table.add_row(name, f"{percent:.2f}", f"{pss:.1f}")

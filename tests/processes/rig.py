@@ -38,7 +38,9 @@ class Rig:
         self.paths = Paths(self.home / "run", self.home / "state")
         self.config = self.home / "edgegw.toml"
         blocks = [f'[gateway]\nid = "rig"\nruntime_dir = "{self.paths.runtime}"\nstate_dir = "{self.paths.state}"', sinks]
-        blocks += [f'[sensors.{name}]\ndriver = "tfluna"\nport = "{self.home}/dev/{at}"\nrate_hz = {hz}' for at, name in enumerate(self.names)]
+        blocks += [
+            f'[sensors.{name}]\ndriver = "tfluna"\nport = "{self.home}/dev/{at}"\nrate_hz = {hz}' for at, name in enumerate(self.names)
+        ]
         self.config.touch(mode=0o600)
         self.config.write_text("\n".join(blocks) + "\n")
         arguments = ["--count", str(sensors), "--dir", str(self.home / "dev"), "--hz", str(hz)]
@@ -158,7 +160,7 @@ class Consumer:
             try:
                 await self._session()
                 self.sessions.append("closed")
-            except (aio_pika.exceptions.AMQPError, OSError, asyncio.TimeoutError) as error:
+            except (TimeoutError, aio_pika.exceptions.AMQPError, OSError) as error:
                 self.sessions.append(f"{type(error).__name__}: {error}")
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 0.5)

@@ -1,4 +1,4 @@
-"""The spine, end to end: eight TF-Lunas at 100 Hz into a real RabbitMQ and a real MariaDB, through real commands, with and without faults."""
+"""The spine, end to end: eight TF-Lunas at 100 Hz into a real RabbitMQ and a real MariaDB, through real commands."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def faults(gateway: Rig, rabbitmq: Rabbit, database: Database, seconds: float) -
 
 @pytest.mark.timeout(600)
 def test_through_faults_nothing_is_missing_but_what_is_declared(gateway: Rig, rabbitmq: Rabbit, vhost: Vhost, database: Database) -> None:
-    """Broker and database away in turn, bridge and worker killed: only the killed worker's window may be missing, and the books say how much."""
+    """Broker and database away, bridge and worker killed: only the killed worker's window may be missing, and the books say so."""
     seconds = load_s(15) / 3
     begun = time.monotonic()
     gateway.start()

@@ -29,6 +29,12 @@ log.console = false
 log.file.level = warning
 num_acceptors.tcp = 2
 """
+TLS_CONF = """\
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.certfile = {place}/broker.pem
+ssl_options.keyfile = {place}/broker.key
+num_acceptors.ssl = 1
+"""
 
 
 class Vhost(msgspec.Struct, frozen=True):
@@ -48,11 +54,12 @@ class Rabbit:
         need(str(BIN / "rabbitmq-server"), "rabbitmq-server")
         need("epmd", "erlang-base")
         self.host, self.port = "127.0.0.1", free_port()
+        self.tls_port = free_port()
         self._distribution_port, self._epmd_port = free_port(), free_port()
         self._node = f"edgegw{self.port}@localhost"
         self._dir = service_dir("rabbit")
         (self._dir / "plugins").write_text("[].\n")
-        (self._dir / "rabbitmq.conf").write_text(CONF.format(port=self.port))
+        (self._dir / "rabbitmq.conf").write_text(CONF.format(port=self.port) + self._tls_conf())
         self._environment = self._make_environment()
         self._epmd: subprocess.Popen[bytes] | None = None
         self._beam: subprocess.Popen[bytes] | None = None
@@ -62,6 +69,11 @@ class Rabbit:
         """The pid of the Erlang machine."""
         assert self._beam is not None
         return self._beam.pid
+
+    @property
+    def certificate(self) -> Path:
+        """What a client of the TLS port has to trust; the port is there only where openssl was."""
+        return self._dir / "broker.pem"
 
     def start(self) -> Rabbit:
         """Return when the broker answers AMQP, not only when its port is open. From the main thread only: see die_with_parent."""
@@ -157,6 +169,16 @@ class Rabbit:
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C at the terminal is the tests' affair
             )
+
+    def _tls_conf(self) -> str:
+        """A TLS port with a self-signed certificate. From the start: a TLS listener added to a running node sometimes hangs it."""
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            return ""
+        command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+        names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "broker.key", "-out", "broker.pem"]
+        subprocess.run([*command, *names], cwd=self._dir, check=True, capture_output=True)
+        return TLS_CONF.format(port=self.tls_port, place=self._dir)
 
     def _make_environment(self) -> dict[str, str]:
         here = self._dir
