@@ -7,6 +7,7 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,7 @@ class MariaDB:
 
     @property
     def socket(self) -> Path:
+        """For connections as root; opened after the port."""
         return self.dir / "s"
 
     def start(self) -> None:
@@ -127,8 +129,9 @@ class MariaDB:
         assert self._process is not None
         if self._process.poll() is not None:
             raise AssertionError(f"MariaDB ended with {self._process.returncode}; its log ends:\n{self.log()[-2000:]}")
-        if not base.listening(self.port):  # PyMySQL does not close a Unix socket that it could not connect
-            return False
+        with socket.socket(socket.AF_UNIX) as probe:  # PyMySQL leaves a Unix socket open that it could not connect
+            if probe.connect_ex(str(self.socket)):
+                return False
         try:
             return bool(self.sql("SELECT 1"))
         except pymysql.MySQLError:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -24,6 +25,17 @@ from workers.virtual.tfluna import KILLERS, Behaviour, Luna, behaviour_of, plug
 ROOT = Path(__file__).parents[2]
 PATIENCE_s = 60
 COMMAND = [sys.executable, "-m", "workers.virtual.tfluna"]
+
+
+@contextlib.contextmanager
+def running(arguments: list[str], stdin: int) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """The command line at work, and what it prints; ended by force where the test does not get to it."""
+    with subprocess.Popen([*COMMAND, *arguments], stdin=stdin, stdout=subprocess.PIPE, cwd=ROOT, text=True) as twin:
+        assert twin.stdout is not None
+        try:
+            yield twin, twin.stdout
+        finally:
+            twin.kill()
 
 
 @contextlib.contextmanager
@@ -224,15 +236,14 @@ with plug(Options(port="virtual")) as options:
 def test_the_command_line_serves_many_until_sigterm(tmp_path: Path) -> None:
     """One line per device, links that drivers can open, and at the end how many frames each sent and dropped; the links go."""
     ports = tmp_path / "lunas"
-    command = [*COMMAND, "--count", "3", "--dir", str(ports), "--hz", "200", "--noise", "0.05", "--silence-every-s", "1000"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=-1, cwd=ROOT, text=True) as twin:
-        assert twin.stdout is not None
-        assert [twin.stdout.readline().strip() for _ in range(3)] == [str(ports / name) for name in "012"]
+    arguments = ["--count", "3", "--dir", str(ports), "--hz", "200", "--noise", "0.05", "--silence-every-s", "1000"]
+    with running(arguments, subprocess.DEVNULL) as (twin, printed):
+        assert [printed.readline().strip() for _ in range(3)] == [str(ports / name) for name in "012"]
         for name in "02":
             with contextlib.closing(read(Options(port=str(ports / name)))) as samples:
                 assert len([sample for sample, _ in zip(filter(None, samples), range(10), strict=False)]) == 10
         twin.terminate()
-        summary = twin.stdout.read().splitlines()
+        summary = printed.read().splitlines()
         assert twin.wait(PATIENCE_s) == 0
     sent = [int(line.partition(": ")[2].split()[0]) for line in summary]
     assert (sent[0] >= 10, sent[1], sent[2] >= 10) == (True, 0, True)
@@ -242,13 +253,12 @@ def test_the_command_line_serves_many_until_sigterm(tmp_path: Path) -> None:
 
 def test_the_command_line_ends_with_its_pipe() -> None:
     """A program that starts it and dies closes the pipe: that is enough to end it, without any signal."""
-    with subprocess.Popen(COMMAND, stdin=-1, stdout=-1, cwd=ROOT, text=True) as twin:
+    with running([], subprocess.PIPE) as (twin, printed):
+        assert printed.readline().startswith("/dev/pts/")
         assert twin.stdin is not None
-        assert twin.stdout is not None
-        assert twin.stdout.readline().startswith("/dev/pts/")
         twin.stdin.close()
         assert twin.wait(PATIENCE_s) == 0
-        assert "0 frames arrived" in twin.stdout.read()
+        assert "0 frames arrived" in printed.read()
 
 
 @pytest.mark.parametrize("wrong", [["--noise", "2"], ["--nois", "x"], ["--count", "0"], ["--hz", "0"], ["--parent", "x"]])
