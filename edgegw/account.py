@@ -54,8 +54,11 @@ class Account(msgspec.Struct, frozen=True):
 
     @property
     def lost(self) -> int:
-        """Readings that nobody has: dropped ones, damaged ones, and those that died with their worker."""
-        return sum(line.lost + line.dropped + line.damaged for line in self.lines)
+        """Readings that nobody has: dropped ones, damaged ones, and those that died with their worker.
+
+        A run of which the store holds too many does not make up for another that lost some.
+        """
+        return sum(max(0, line.lost) + line.dropped + line.damaged for line in self.lines)
 
     @property
     def complete(self) -> bool:

@@ -94,11 +94,12 @@ def check(batch: Batch) -> None:
     if not all(count in _COUNTS for count in (seqs[-1], counts.produced, counts.filtered, counts.dropped)):
         raise CodecError("batch holds a count that is negative or too large")
     for reading in batch.readings:
-        if not (reading.time_ns in _INT64 and reading.boot_ns in _INT64 and all(map(_storable, reading.values))):
+        if not (reading.time_ns in _INT64 and reading.boot_ns in _INT64 and all(map(storable, reading.values))):
             raise CodecError(f"reading {reading.seq} holds a number that is not finite or too large")
 
 
-def _storable(value: Value) -> bool:
+def storable(value: Value) -> bool:
+    """Whether JSON, MySQL and SQLite can all hold it: finite, and an integer within 64 bits."""
     if type(value) is float:
         return math.isfinite(value)
     return type(value) is not int or value in _INT64

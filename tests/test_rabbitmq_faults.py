@@ -182,7 +182,12 @@ def test_an_alarm_stops_publishing_without_a_new_connection(alarm: Rabbit, vhost
             sink.open()
     alarm.alarm(False)
     got: list[int] = []
-    until(lambda: got.extend(seqs(take_all(vhost))) or len(got) >= 30, 30, "what was in flight")
+
+    def all_landed() -> bool:
+        got.extend(seqs(take_all(vhost)))
+        return len(got) >= 30
+
+    until(all_landed, 30, "what was in flight")
     assert got == list(range(30))
     assert settle(sink, [record(n) for n in range(20)], only=Unavailable) == []
     assert got + seqs(take_all(vhost)) == list(range(200))

@@ -43,11 +43,9 @@ def test_plain_text_to_a_tls_port_is_no_connection(tls_vhost: Vhost, sink_to: Ma
         sink_to(tls_vhost, connect_timeout_s=5).open()
 
 
-def test_a_frozen_broker_is_given_up_over_tls(
-    rabbitmq: Rabbit, vhost: Vhost, tls_vhost: Vhost, sink_to: MakeSink
-) -> None:
+def test_a_frozen_broker_is_given_up_over_tls(rabbitmq: Rabbit, vhost: Vhost, tls_vhost: Vhost, sink_to: MakeSink) -> None:
     """TLS's own good-bye, which waits for an answer, does not hold up what has its deadline."""
-    sink = sink_to(tls_vhost, tls=ssl.create_default_context(cafile=str(rabbitmq.certificate)), publish_timeout_s=0.5)
+    sink = sink_to(tls_vhost, tls=ssl.create_default_context(cafile=str(rabbitmq.certificate)), publish_timeout_s=1)
     sink.open()
     rabbitmq.pause()
     try:

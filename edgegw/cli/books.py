@@ -9,6 +9,8 @@ from edgegw.config import Settings
 from edgegw.sinks.configured import configured
 from edgegw.spool import Reader
 
+ELSEWHERE = {"waiting": "waiting", "filtered": "filtered", "rejected": "dead"}  # neither stored nor lost
+
 
 def accounts(settings: Settings) -> list[Account]:
     """One account a sink, from the spool's books and from what the stores hold. Raises SpoolError or SinkError."""
@@ -41,6 +43,6 @@ def table(closed: Account) -> Table:
 
 def verdict(closed: Account) -> str:
     """The account in one line."""
-    waiting = sum(line.waiting for line in closed.lines)
-    rest = f", waiting {waiting}" if waiting else ""
+    elsewhere = {word: sum(getattr(line, field) for line in closed.lines) for word, field in ELSEWHERE.items()}
+    rest = "".join(f", {word} {count}" for word, count in elsewhere.items() if count)
     return f"{closed.store}: produced {closed.produced}, stored {closed.stored}, lost {closed.lost}{rest}"

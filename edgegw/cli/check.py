@@ -36,7 +36,8 @@ def run(file: Path | None, *, probe: bool, as_json: bool) -> int:
         return Exit.CONFIG
     findings: list[Finding] = []
     if not as_json:
-        sys.stdout.write(f"{_where(settings)}: {len(settings.sensors)} sensors, sinks: {', '.join(_sinks(settings))}\n")
+        names = ", ".join(sensor.name for sensor in settings.sensors) or "none"
+        sys.stdout.write(f"{_where(settings)}: no problems; sensors: {names}; sinks: {', '.join(_sinks(settings))}\n")
     for finding in _probes(settings) if probe else ():
         findings.append(finding)
         if not as_json:

@@ -14,7 +14,8 @@ from edgegw.errors import ConfigError, EdgegwError, Exit
 CONFIG = click.option(
     "-c", "--config", "file", type=click.Path(path_type=Path), help="Configuration file (else EDGEGW_CONFIG, else the usual place)."
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+JSON_LINES = click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
 
 
 class Commands(click.Group):
@@ -31,12 +32,13 @@ class Commands(click.Group):
         except EdgegwError as error:
             click.echo(f"edgegw: {error}", err=True)
             ctx.exit(error.exit_code)
-        except PermissionError as error:
-            click.echo(f"edgegw: {error}", err=True)
-            ctx.exit(Exit.NO_PERMISSION)
         except BrokenPipeError:
             sys.stderr.close()  # whoever read our output has gone: nothing is left to say, not even at exit
             ctx.exit(Exit.DONE)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"edgegw: {where}{error.strerror or error}", err=True)
+            ctx.exit(Exit.NO_PERMISSION if isinstance(error, PermissionError) else Exit.IO)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,7 +53,7 @@ def main() -> None:
 @main.command()
 @click.option("--seconds", type=click.FloatRange(min=1), help="End after so many seconds (default: Ctrl-C; without a terminal: 30).")
 @click.option("--rabbitmq", metavar="URL", help="Deliver to this broker, too: amqp://user:password@host/vhost")
-@click.option("--mysql", metavar="URL", help="Store in this database instead of the embedded one: mysql://user:password@host/database")
+@click.option("--mysql", metavar="URL", help="Store in this database, too: mysql://user:password@host/database")
 @CONFIG
 def demo(seconds: float | None, rabbitmq: str | None, mysql: str | None, file: Path | None) -> None:
     """The whole gateway on virtual devices and the embedded store, in the foreground."""
@@ -64,13 +66,13 @@ def demo(seconds: float | None, rabbitmq: str | None, mysql: str | None, file: P
 @CONFIG
 @click.option("--foreground", is_flag=True, help="Stay here (as under systemd); log to stderr or journald.")
 @click.option("--logs", "logs", type=click.Path(path_type=Path), hidden=True, help="Log to files in this directory.")
-@click.option("--die-with-parent", is_flag=True, hidden=True)
-def start(file: Path | None, foreground: bool, logs: Path | None, die_with_parent: bool) -> None:
+@click.option("--parent", type=int, hidden=True, help="End when the process with this id does.")
+def start(file: Path | None, foreground: bool, logs: Path | None, parent: int | None) -> None:
     """Start the gateway in the background; returns when it is ready, or says why it is not."""
     from edgegw.cli import gateway
 
     if foreground:
-        raise SystemExit(gateway.foreground(file, logs, die_with_parent))
+        raise SystemExit(gateway.foreground(file, logs, parent))
     click.echo(gateway.background(file))
 
 
@@ -108,7 +110,7 @@ def status(file: Path | None, as_json: bool, watch: bool) -> None:
 @main.command()
 @click.argument("patterns", nargs=-1)
 @CONFIG
-@JSON
+@JSON_LINES
 @click.option("-n", "count", type=click.IntRange(min=1), help="End after so many readings.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
 @click.option(
@@ -121,19 +123,22 @@ def tap(
     import signal
 
     from edgegw import tap as body
-    from edgegw.cli.settings import paths
+    from edgegw.cli.settings import must_exist, paths
     from edgegw.clock import SystemClock
     from edgegw.signals import StopNote
 
+    where = paths(file)
+    must_exist(where, patterns)
     stop = StopNote()
     stop.listen(signal.SIGINT, signal.SIGTERM)
     wish = body.Wish(patterns, as_json, count, seconds, limit_hz)
-    body.run(paths(file).tap, wish, sys.stdout, SystemClock(), stop)
+    if not body.run(where.tap, wish, sys.stdout, SystemClock(), stop):
+        click.echo(f"no reading of {' or '.join(patterns) or 'any sensor'} came; `edgegw status` says why", err=True)
 
 
 @main.command()
 @CONFIG
-@JSON
+@JSON_LINES
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines are written, until Ctrl-C.")
 @click.option("--sensor", help="Only this sensor's process.")
 def logs(file: Path | None, as_json: bool, follow: bool, sensor: str | None) -> None:
@@ -157,11 +162,11 @@ def check(file: Path | None, as_json: bool, probe: bool) -> None:
 @main.command("try")
 @click.argument("driver")
 @click.argument("options", nargs=-1, metavar="[KEY=VALUE]...")
-@JSON
+@JSON_LINES
 @click.option("-n", "count", type=click.IntRange(min=1), help="End after so many samples.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
 def try_(driver: str, options: tuple[str, ...], as_json: bool, count: int | None, seconds: float | None) -> None:
-    """Read one sensor without daemon or file: DRIVER port=/dev/ttyUSB0 …"""
+    """Read one sensor without daemon or file, as in: edgegw try tfluna port=/dev/ttyUSB0"""
     from edgegw.cli import trial
 
     trial.run(driver, options, trial.Wish(as_json, count, seconds))

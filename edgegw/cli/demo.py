@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -44,6 +45,7 @@ class Demo:
         """Until Ctrl-C, or for `seconds`; 0 when every reading is in the store."""
         terminal = self._console.is_terminal
         self._stop.listen(signal.SIGINT, signal.SIGTERM)
+        os.umask(0o077)  # the gateway refuses directories that others may write to
         with tempfile.TemporaryDirectory(prefix="edgegw-demo-") as home:
             settings, config = self._prepare(Path(home))
             gateway = _spawn(config, settings)
@@ -52,21 +54,24 @@ class Demo:
                 self._watch(gateway, settings, seconds if seconds is not None or terminal else UNATTENDED_s)
             finally:
                 self._end(gateway, settings)
-            closing = accounts(settings)
+            closing = accounts(settings) if settings.paths.spool.exists() else []
+        if not closing:
+            self._console.print("ended before the gateway had begun: nothing was read")
         self._console.print(Group(*(table(each) for each in closing)))
         self._console.print(*(verdict(each) for each in closing), sep="\n")
         return Exit.DONE if all(each.complete for each in closing) else Exit.FAILED
 
     def _prepare(self, home: Path) -> tuple[Settings, Path]:
+        load(self._file, _environment())  # so that its faults are told with its own name
         config = home / "edgegw.toml"
         config.write_text(self._file.read_text())
         drop_in = home / "conf.d" / "demo.toml"
         drop_in.parent.mkdir()
         drop_in.touch(mode=0o600)  # a URL may carry a password
         lines = [f'[gateway]\nruntime_dir = "{home}/run"\nstate_dir = "{home}/state"']
-        lines += [f'[{key.removesuffix(".url")}]\nurl = "{url}"' for key, url in self._sinks.items()]
+        lines += [f"[{key.removesuffix('.url')}]\nurl = {msgspec.json.encode(url).decode()}" for key, url in self._sinks.items()]
         drop_in.write_text("\n".join(lines) + "\n")
-        settings = load(config)
+        settings = load(config, _environment())
         _create_tables(settings)
         return settings, config
 
@@ -94,6 +99,8 @@ class Demo:
                     raise NotRunning("the demo gateway ended by itself:\n" + _log(settings))
                 view.show(control.ask(settings.paths.control, "status"), time.monotonic() - begun)
                 self._pause(min(view.period_s, max(0.0, until - time.monotonic())))
+            if gateway.poll() is None and time.monotonic() > begun + view.period_s:
+                view.show(control.ask(settings.paths.control, "status"), time.monotonic() - begun)
 
     def _pause(self, seconds: float) -> None:
         select.select([self._stop], [], [], seconds)
@@ -163,18 +170,24 @@ def _spawn(config: Path, settings: Settings) -> subprocess.Popen[bytes]:
         "edgegw",
         "start",
         "--foreground",
-        "--die-with-parent",
+        "--parent",
+        str(os.getpid()),
         "-c",
         str(config),
         "--logs",
         str(settings.paths.logs),
     ]
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("EDGEGW_") and key != "NOTIFY_SOCKET"}
     with (settings.paths.logs / "stderr.txt").open("wb") as errors:
         # A session of its own: Ctrl-C is for us, who then stop the gateway in order.
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True, env=clean
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True, env=_environment()
         )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would lead to another gateway, above all its directories: at the end ours is stopped."""
+    kept = ("EDGEGW_RABBITMQ_PASSWORD", "EDGEGW_MYSQL_PASSWORD")
+    return {key: value for key, value in os.environ.items() if key in kept or not key.startswith(("EDGEGW_", "NOTIFY_SOCKET"))}
 
 
 def _log(settings: Settings) -> str:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from edgegw import __version__
 from edgegw.config import Settings
 from edgegw.errors import EdgegwError, Exit, NotRunning
 
+ERRORS_bytes = 1 << 20  # of what crashed gateways left behind
 READY_s = 60.0  # a bridge on a slow card with a full spool needs some; the supervisor has deadlines of its own
 
 
@@ -28,16 +29,18 @@ class StartFailed(EdgegwError):
         super().__init__(sentence)
 
 
-def foreground(file: Path | None, logs: Path | None, die_with_parent: bool) -> int:
-    """Be the supervisor until told to stop; returns its exit code."""
+def foreground(file: Path | None, logs: Path | None, parent: int | None) -> int:
+    """Be the supervisor until told to stop, or until process `parent` ends; returns its exit code."""
     from edgegw import bridge, signals, supervisor, worker
     from edgegw.cli.settings import load
     from edgegw.log import Log, destination
     from edgegw.notify import Notifier
     from edgegw.retry import RestartPolicy
 
-    if die_with_parent:
+    if parent is not None:
         signals.die_with_parent()
+        if os.getppid() != parent:  # it ended before the line above
+            return Exit.FAILED
     settings = load(file)
     specs = [
         supervisor.ChildSpec(
@@ -64,19 +67,32 @@ def background(file: Path | None) -> str:
     from edgegw.cli.settings import load
 
     settings = load(file)
+    os.umask(0o077)  # the gateway refuses directories that others may write to, so none may be made for it
+    errors = settings.paths.logs / "stderr.txt"
+    said = partial(_last_words, errors, _prepared(errors))
     address = f"@edgegw-start-{os.getpid()}-{secrets.token_hex(4)}"  # abstract: leaves no file behind
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind("\0" + address[1:])
-        return _await(_spawn(settings, file, address), listener, settings)
+        pid = _await(_spawn(errors, file, address), listener, said)
+    count = len(settings.sensors)
+    return f"edgegw runs (pid {pid}) with {count} sensor{'' if count == 1 else 's'}; `edgegw status` shows how they do"
 
 
-def _spawn(settings: Settings, file: Path | None, address: str) -> subprocess.Popen[bytes]:
-    logs = settings.paths.logs
-    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "edgegw", "start", "--foreground", "--logs", str(logs)]
+def _prepared(errors: Path) -> int:
+    """Where the words of a new gateway will begin. One that already runs writes to the same file: it is cut only when it is long."""
+    errors.parent.mkdir(parents=True, exist_ok=True)
+    before = errors.stat().st_size if errors.exists() else 0
+    if before > ERRORS_bytes:
+        os.truncate(errors, 0)
+        return 0
+    return before
+
+
+def _spawn(errors_file: Path, file: Path | None, address: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "edgegw", "start", "--foreground", "--logs", str(errors_file.parent)]
     if file is not None:
         command += ["--config", str(file.absolute())]
-    with (logs / "stderr.txt").open("wb") as errors:
+    with errors_file.open("ab") as errors:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -87,7 +103,7 @@ def _spawn(settings: Settings, file: Path | None, address: str) -> subprocess.Po
         )
 
 
-def _await(child: subprocess.Popen[bytes], listener: socket.socket, settings: Settings) -> str:
+def _await(child: subprocess.Popen[bytes], listener: socket.socket, last_words: Callable[[], str]) -> int:
     said = "it is ready"
     until = time.monotonic() + READY_s
     pidfd = os.pidfd_open(child.pid)
@@ -99,16 +115,16 @@ def _await(child: subprocess.Popen[bytes], listener: socket.socket, settings: Se
                 said = fields.get("STATUS", said)
                 if fields.get("READY") == "1":
                     child.returncode = 0  # it lives on, and is nobody's child once we have gone
-                    return f"edgegw runs (pid {child.pid}): {said}"
+                    return child.pid
             elif pidfd in readable:
-                raise StartFailed(_last_words(settings), child.wait())
+                raise StartFailed(last_words(), child.wait())
     finally:
         os.close(pidfd)
     raise StartFailed(f"not ready after {READY_s:.0f} s ({said}); look at `edgegw status` and `edgegw logs`", Exit.UNAVAILABLE)
 
 
-def _last_words(settings: Settings) -> str:
-    text = (settings.paths.logs / "stderr.txt").read_text(errors="replace").strip()
+def _last_words(errors: Path, since: int) -> str:
+    text = errors.read_bytes()[since:].decode(errors="replace").strip()
     return text.removeprefix("edgegw: ") or "it ended without a word; look at `edgegw logs`"
 
 

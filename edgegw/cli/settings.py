@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fnmatch
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from edgegw import config, driver
+from edgegw import config, control, driver
 from edgegw.config import SensorSettings, Settings
-from edgegw.errors import EdgegwError, Exit
+from edgegw.errors import EdgegwError, Exit, NotRunning
 from edgegw.paths import Paths
 
 
@@ -18,9 +19,9 @@ class NoSuchSensor(EdgegwError):
     exit_code = Exit.NO_SUCH_SENSOR
 
 
-def load(file: Path | None, flags: Mapping[str, Any] | None = None) -> Settings:
+def load(file: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
     """The checked configuration. Raises ConfigError."""
-    return config.load(file, overrides=flags, options_of=lambda name: driver.find(name).options)
+    return config.load(file, environ=environ, options_of=lambda name: driver.find(name).options)
 
 
 def sensor(settings: Settings, name: str) -> SensorSettings:
@@ -29,6 +30,20 @@ def sensor(settings: Settings, name: str) -> SensorSettings:
     if found is None:
         raise NoSuchSensor(f"there is no sensor {name!r} (there are {', '.join(each.name for each in settings.sensors)})")
     return found
+
+
+def must_exist(where: Paths, patterns: Sequence[str]) -> None:
+    """Each of the tap's patterns fits a sensor of the gateway that runs at `where`. Raises NoSuchSensor, or NotRunning."""
+    try:
+        children = control.ask(where.control, "status")["children"]
+    except NotRunning:
+        if where.tap.exists():  # a bridge by hand
+            return
+        raise NotRunning("edgegw is not running; start it with `edgegw start`") from None
+    names = [child["name"] for child in children if child["role"] == "worker"]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern.rpartition("/")[2]):
+            raise NoSuchSensor(f"there is no sensor {pattern!r} (there are {', '.join(names)})")
 
 
 def paths(file: Path | None) -> Paths:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.console import Group
 
 from edgegw import control
 from edgegw.cli import show
@@ -17,22 +18,28 @@ from edgegw.errors import EdgegwError, NotRunning
 
 HEALTHY, NOT_RUNNING, UNKNOWN, DEGRADED = 0, 3, 4, 150  # LSB; 150 to 199 are the application's own
 
+NOTHING = "edgegw is not running; start it with `edgegw start`\n"
+WATCH_s = 1.0
+
 
 def run(file: Path | None, *, as_json: bool, watch: bool) -> int:
     """Print the state, once or every second; returns the exit code."""
     if not watch:
         return _once(file, as_json)
     try:
-        return _watch(file)
+        return _watch(file) if sys.stdout.isatty() and not as_json else _repeat(file, as_json)
     except KeyboardInterrupt:
         return HEALTHY
+    except NotRunning:
+        sys.stdout.write(NOTHING)
+        return NOT_RUNNING
 
 
 def _once(file: Path | None, as_json: bool) -> int:
     try:
         answer = control.ask(paths(file).control, "status")
     except NotRunning:
-        sys.stdout.write('{"state":"not running"}\n' if as_json else "edgegw is not running; start it with `edgegw start`\n")
+        sys.stdout.write('{"state":"not running"}\n' if as_json else NOTHING)
         return NOT_RUNNING
     except EdgegwError as error:
         sys.stdout.write((msgspec.json.encode({"state": "unknown", "why": str(error)}).decode() if as_json else f"edgegw: {error}") + "\n")
@@ -60,5 +67,14 @@ def _watch(file: Path | None) -> int:
     socket = paths(file).control
     with Live(console=show.console(), auto_refresh=False) as live:
         while True:
-            live.update(show.tables(control.ask(socket, "status")), refresh=True)
-            time.sleep(1)
+            answer = control.ask(socket, "status")
+            live.update(Group(headline(answer), show.tables(answer)), refresh=True)
+            time.sleep(WATCH_s)
+
+
+def _repeat(file: Path | None, as_json: bool) -> int:
+    """For pipes: one answer after the other, until there is none."""
+    while (code := _once(file, as_json)) not in (NOT_RUNNING, UNKNOWN):
+        sys.stdout.flush()
+        time.sleep(WATCH_s)
+    return code

@@ -26,11 +26,12 @@ class Wish(msgspec.Struct, frozen=True):
 def run(name: str, options: Sequence[str], wish: Wish) -> None:
     """Print samples until Ctrl-C, then the measured rate. Raises DriverError or DeviceError."""
     found = driver.find(name)
-    bound = driver.bind(found, dict(_pair(option) for option in options))
+    bound = driver.bind(found, _given(found, options))
     begun = time.monotonic()
     shown = 0
     try:
         for sample in samples(found, bound, wish.seconds):
+            begun = begun if shown else time.monotonic()  # a virtual device takes a while to start
             sys.stdout.write(_line(sample, wish.json) + "\n")
             sys.stdout.flush()
             shown += 1
@@ -39,7 +40,8 @@ def run(name: str, options: Sequence[str], wish: Wish) -> None:
     except KeyboardInterrupt:
         pass
     took_s = time.monotonic() - begun
-    sys.stderr.write(f"{shown} samples in {took_s:.1f} s: {shown / took_s:.1f} Hz\n")
+    rate = f": {(shown - 1) / took_s:.1f} Hz" if shown > 1 else ""
+    sys.stderr.write(f"{shown} sample{'' if shown == 1 else 's'} in {took_s:.1f} s{rate}\n")
 
 
 def samples(found: Driver, options: Options, seconds: float | None) -> Iterator[Sample]:
@@ -54,6 +56,15 @@ def samples(found: Driver, options: Options, seconds: float | None) -> Iterator[
                     yield sample
     except OSError as error:
         raise DeviceError(str(error)) from error
+
+
+def _given(found: Driver, options: Sequence[str]) -> dict[str, str]:
+    given = dict(_pair(option) for option in options)
+    needed = [field.name for field in msgspec.structs.fields(found.options) if field.required and field.name not in given]
+    if needed and set(given) <= set(found.options.__struct_fields__):
+        hint = f"; `edgegw try {found.name} {needed[0]}=virtual` reads a virtual device" if found.simulator else ""
+        raise DriverError(f"{found.name} needs {' '.join(f'{name}=…' for name in needed)}{hint}")
+    return given
 
 
 def _pair(option: str) -> tuple[str, str]:

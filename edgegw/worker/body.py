@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import random
 
+from edgegw import codec
 from edgegw.clock import NS_PER_S
 from edgegw.driver import Driver, Options, plugged
 from edgegw.errors import DeviceError
@@ -72,7 +72,7 @@ class Worker:
     def _take(self, sample: Sample) -> None:
         clock = self._clock
         kind = sample.kind or self._only_kind
-        values, quality = _finite(tuple([sample.values[name] for name in self._names[kind]]), sample.quality)
+        values, quality = _storable(tuple([sample.values[name] for name in self._names[kind]]), sample.quality)
         reading = Reading(
             seq=self._seq,
             time_ns=clock.wall_ns() - sample.age_ns,
@@ -136,8 +136,8 @@ class Worker:
         return self._stop.asked > 0
 
 
-def _finite(values: tuple[Value, ...], quality: Quality) -> tuple[tuple[Value, ...], Quality]:
-    """NaN and infinities have no place in JSON or SQL: such a value becomes null, and its reading bad."""
-    if all(math.isfinite(value) for value in values if type(value) is float):
+def _storable(values: tuple[Value, ...], quality: Quality) -> tuple[tuple[Value, ...], Quality]:
+    """NaN, infinities and integers beyond 64 bits have no place in JSON or SQL: such a value becomes null, and its reading bad."""
+    if all(map(codec.storable, values)):
         return values, quality
-    return tuple([None if type(value) is float and not math.isfinite(value) else value for value in values]), Quality.BAD
+    return tuple([value if codec.storable(value) else None for value in values]), Quality.BAD

@@ -22,6 +22,7 @@ from tests.services.base import die_with_parent, end, free_port, listening, need
 # Not the programs of /usr/sbin: those change to user rabbitmq and drop the environment.
 BIN = Path("/usr/lib/rabbitmq/bin")
 START_s = 90
+CTL_s = 120
 CONF = """\
 listeners.tcp.1 = 127.0.0.1:{port}
 disk_free_limit.absolute = 50MB
@@ -100,7 +101,7 @@ class Rabbit:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=START_s,
+            timeout=CTL_s,
             check=False,
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
@@ -171,7 +172,7 @@ class Rabbit:
             )
 
     def _tls_conf(self) -> str:
-        """A TLS port with a self-signed certificate. From the start: a TLS listener added to a running node sometimes hangs it."""
+        """A TLS port with a self-signed certificate. Tests that use it need openssl and say so."""
         openssl = shutil.which("openssl")
         if openssl is None:
             return ""
