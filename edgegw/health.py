@@ -14,6 +14,7 @@ class SensorHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     produced: int = 0
     dropped: int = 0
     bad: int = 0  # readings of quality bad
+    faults: int = 0  # what went wrong on the wire and was skipped
     window: int = 0  # readings that the bridge has not acknowledged yet
     rate_hz: float = 0.0  # over the last few seconds
     newest_ns: int = 0  # wall clock of the newest reading; 0: none yet

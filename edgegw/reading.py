@@ -33,6 +33,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     quality: Quality = Quality.GOOD
     kind: str = ""  # needed only where a driver yields more than one kind
     age_ns: int = 0  # how long ago the device measured it, counted back from the moment of the yield
+    faults: int = 0  # what went wrong on the wire since the sample before: frames lost to noise, transfers repeated
 
 
 class Run(msgspec.Struct, frozen=True):

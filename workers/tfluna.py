@@ -103,11 +103,11 @@ class Frame(NamedTuple):
     echo: Echo
     newer: int  # how many frames' worth of bytes had already come after it when it was taken
 
-    def sample(self, period_ns: int) -> Sample:
+    def sample(self, period_ns: int, faults: int = 0) -> Sample:
         """As a reading to be; frames that came together are dated back by their distance from the last byte."""
         distance_m = self.distance_cm / 100 if self.echo.kept else None
         values = {"distance_m": distance_m, "strength": self.strength, "temperature_degC": self.temperature_degC}
-        return Sample(values, self.echo.quality, age_ns=self.newer * period_ns)
+        return Sample(values, self.echo.quality, age_ns=self.newer * period_ns, faults=faults)
 
 
 class Parser:
@@ -124,6 +124,7 @@ class Parser:
         self.bad_sums = 0  # headers that no frame followed: a wrong sum, or a temperature that cannot be
         self.skipped_bytes = 0
         self.resyncs = 0  # times that the beat was lost
+        self._faults_told = 0
         self.echoes: Counter[Echo] = Counter()
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -146,6 +147,12 @@ class Parser:
                 at = self._align(data, at, at + 1)
         self.pending = data[at:]
         return frames
+
+    def new_faults(self) -> int:
+        """How often a frame was spoilt since the last call: a wrong sum, or the beat lost to stray or missing bytes."""
+        faults = max(self.bad_sums, self.resyncs)  # a wrong sum mostly costs the beat, too: that is one fault, not two
+        new, self._faults_told = faults - self._faults_told, faults
+        return new
 
     def _align(self, data: bytes, start: int, at: int) -> int:
         """The next header from `at` on; what lies between `start` and it is skipped.
@@ -194,7 +201,7 @@ def read(options: Options) -> Generator[Sample | None, None, None]:
             data = _arrived(poller, options.port)
             frames = parser.feed(data) if data else []
             for frame in frames:
-                yield frame.sample(period_ns)
+                yield frame.sample(period_ns, parser.new_faults())
             now_ns = SystemClock.monotonic_ns()
             if frames:
                 heard_ns, beat_ns, strays_bytes = now_ns, now_ns, 0

@@ -59,6 +59,7 @@ def _processes(children: Sequence[Child]) -> Table:
         ("PID", "right"),
         ("UP", "right"),
         ("RESTARTS", "right"),
+        ("FAULTS", "right"),
         ("RATE", "right"),
     ):
         table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type] # mypy widens the literals of the tuple
@@ -72,6 +73,7 @@ def _processes(children: Sequence[Child]) -> Table:
             str(child["pid"] or "-"),
             span(child["uptime_s"]),
             str(child["restarts"]),
+            str(health.get("faults", 0)) if "rate_hz" in health else "-",
             f"{health['rate_hz']:.1f} Hz" if "rate_hz" in health else "-",
             newest(health),
             Text(why(child), "yellow"),

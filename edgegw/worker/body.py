@@ -84,7 +84,7 @@ class Worker:
         self._seq += 1
         self._window.add(kind, reading)
         self._tally.set(self._window.produced, 0, self._window.dropped)
-        self._pulse.note(kind, reading)
+        self._pulse.note(kind, reading, sample.faults)
         if self._silent:
             self._heard()
 

@@ -28,10 +28,12 @@ class Pulse:
         self._rate_hz = 0.0
         self._newest: tuple[str, Reading] | None = None
         self._bad = 0
+        self._faults = 0
         self._why = "waiting for the first reading"
 
-    def note(self, kind: str, reading: Reading) -> None:
-        """A reading was taken."""
+    def note(self, kind: str, reading: Reading, faults: int) -> None:
+        """A reading was taken, after so many faults on the wire."""
+        self._faults += faults
         self._newest = (kind, reading)
         if reading.quality is Quality.BAD:
             self._bad += 1
@@ -63,6 +65,7 @@ class Pulse:
             produced=self._window.produced,
             dropped=self._window.dropped,
             bad=self._bad,
+            faults=self._faults,
             window=self._window.size,
             rate_hz=round(self._rate_hz, 2),
             newest_ns=newest.time_ns if newest else 0,

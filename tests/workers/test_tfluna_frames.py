@@ -240,3 +240,16 @@ def test_noise_without_end_is_not_kept() -> None:
         parser.feed(b"\x59" * 4096)
     assert len(parser.pending) < 18
     assert parser.skipped_bytes > 1_048_000
+
+
+def test_faults_are_told_once() -> None:
+    """A wrong sum and stray bytes count as one fault each, told with the next good frame and never again."""
+    parser = Parser()
+    good = frame(123, 1000)
+    parser.feed(good * 3)
+    assert parser.new_faults() == 0
+    parser.feed(good[:-1] + bytes([good[-1] ^ 1]) + good * 3)
+    assert parser.new_faults() == 1
+    parser.feed(b"\x00\x01" + good * 3)
+    assert parser.new_faults() == 1
+    assert parser.new_faults() == 0
