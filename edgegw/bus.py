@@ -24,7 +24,10 @@ def endpoint(path: Path) -> str:
 
 
 class WorkerEnd:
-    """A worker's connection to the bridge. connect() begins anew and forgets all that the old connection still held."""
+    """A worker's connection to the bridge. connect() begins anew and forgets what the old connection still held.
+
+    libzmq closes the old one in a thread of its own: for a moment what it held may still slip out, to the bridge from another peer.
+    """
 
     def __init__(self, path: Path) -> None:
         self._address = endpoint(path)

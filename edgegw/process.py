@@ -13,6 +13,7 @@ import msgspec
 
 from edgegw.clock import Clock, SystemClock, precise_timers
 from edgegw.config import Settings
+from edgegw.errors import EdgegwError
 from edgegw.log import Log, Logger, destination, hear_libraries
 from edgegw.notify import Notifier
 from edgegw.signals import Lifeline, StopNote
@@ -43,6 +44,9 @@ def entered(name: str, settings: Settings, logs: Path | None, lifeline: int) -> 
     hear_libraries(log.logger())
     try:
         yield Process(clock=clock, log=log.logger(), notifier=notifier, stop=stop, lifeline=Lifeline(lifeline))
+    except EdgegwError as error:
+        log.logger().critical("process_cannot_go_on", why=str(error))
+        raise
     except Exception:
         log.logger().critical("process_bug", exc_info=True)
         raise

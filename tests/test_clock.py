@@ -131,7 +131,7 @@ def test_state_asks_the_kernel_once_a_second(monkeypatch: pytest.MonkeyPatch) ->
     clock._libc = libc  # type: ignore[assignment]
     now = [0]
     monkeypatch.setattr("edgegw.clock.time.monotonic_ns", lambda: now[0])
-    seen = []
+    seen: list[ClockState] = []
     for now[0] in (0, NS_PER_S, 2 * NS_PER_S, 3 * NS_PER_S):
         seen += {clock.state() for _ in range(100)}
     now[0] = 4 * NS_PER_S - 1

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgegw import codec
-from edgegw.codec import MAX_MESSAGE_bytes, VERSION, Ack, Again, Hello, Message, Push, Welcome
+from edgegw.codec import VERSION, Ack, Again, Hello, MAX_MESSAGE_bytes, Message, Push, Welcome
 from edgegw.errors import CodecError
 from edgegw.reading import Batch, ClockState, Counts, Quality, Reading, Record, Run
 from tests.records import BOOT_ns, START_ns, a_record, a_run

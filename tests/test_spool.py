@@ -122,18 +122,6 @@ def test_only_what_every_sink_has_is_let_go(spool: Spool) -> None:
     assert len(held(spool.path)) == 4
 
 
-def test_a_long_backlog_is_let_go_in_steps(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One commit deletes a bounded number of records, gaps or not; the following ones delete the rest."""
-    monkeypatch.setattr(writer, "_TRIM_records", 4)
-    filled(spool, RUN, records=10)
-    spool.commit(Commit(cursors=dict.fromkeys(SINKS, 9), damaged=[2]))
-    left = []
-    for _ in range(4):
-        spool.commit(Commit(trim=True))
-        left.append(len(held(spool.path)))
-    assert left == [6, 2, 1, 1]
-
-
 def test_positions_are_never_used_again(spool: Spool, reader: Reader) -> None:
     """Not after a trim that empties the spool, not after opening it anew, not when the newest record was set aside."""
     filled(spool, RUN, records=3)
@@ -195,45 +183,6 @@ def test_old_closed_books_are_forgotten_open_and_needed_ones_never(spool: Spool,
     spool.commit(Commit(handed=[handed(runs[3], 0, 0)], cursors=dict.fromkeys(SINKS, 2)))
     spool.commit(Commit(closed=[Closed(run, Counts(3)) for run in runs if run is not runs[4]]))
     assert [book.run for book in reader.books()] == [*runs[:4], *runs[6:]]
-
-
-def test_a_full_spool_says_so_and_can_be_drained(path: Path) -> None:
-    """Appending fails with SpoolError and changes nothing; cursors, letters and closed books still get in, and room comes back."""
-    spool, reader = _full(path)
-    before = (spool.newest(), spool.bytes(), reader.waiting(0))
-    with pytest.raises(SpoolError, match=r"cannot write to the spool .*spool\.db: database or disk is full"):
-        spool.commit(Commit(handed=[handed(RUN, 999_999, 999_999, 50)]))
-    assert (spool.newest(), spool.bytes(), reader.waiting(0)) == before
-    assert before[1] <= 94 * 4096
-    spool.commit(Commit(cursors={"mysql": 5}, letters=[letter("mysql", RUN, seq) for seq in range(150)], closed=[Closed(OTHER, Counts(1))], trim=True))
-    while reader.waiting(0):
-        at = min(spool.cursors().values()) + 5
-        spool.commit(Commit(cursors={"mysql": at}, trim=True))
-    assert spool.commit(Commit(handed=[handed(RUN, 999_999, 999_999, 50)])) == before[0] + 1
-    spool.close()
-    reader.close()
-
-
-def _full(path: Path) -> tuple[Spool, Reader]:
-    spool = Spool(path, ["mysql"], max_bytes=100 * 4096)
-    with pytest.raises(SpoolError):
-        for number in range(10_000):
-            spool.commit(Commit(handed=[handed(RUN, number, number * 50, 50)]))
-    return spool, Reader(path)
-
-
-def test_room_that_came_back_is_given_to_the_file_system(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some commits after a backlog is gone the file is small again, but for the slack; a little room is kept for what comes next."""
-    monkeypatch.setattr(writer, "_SLACK_pages", 8)
-    filled(spool, RUN, records=100, each=100)
-    spool.commit(Commit(cursors=dict.fromkeys(SINKS, 100)))
-    full = spool.bytes()
-    for _ in range(3):
-        spool.commit(Commit(trim=True))
-    path = spool.path
-    spool.close()
-    assert full > 100 * 4096
-    assert path.stat().st_size < 24 * 4096
 
 
 def test_a_reader_in_another_thread_sees_whole_commits_in_order(spool: Spool) -> None:

@@ -140,7 +140,7 @@ def test_a_column_of_another_type_is_a_damaged_record(tmp_path: Path, change: st
 
 
 def test_a_damaged_run_takes_its_own_records_only(tmp_path: Path) -> None:
-    """Without its run nobody knows whose the readings are: they count as damaged, and audit says which run it is; its next batch heals it."""
+    """Without its run nobody knows whose the readings are: they count as damaged, audit says which it is, and its next batch heals it."""
     spool = Spool(tmp_path / "spool.db", ["mysql"])
     filled(spool, RUN, records=2)
     filled(spool, OTHER, records=1)
@@ -159,7 +159,7 @@ def test_a_damaged_run_takes_its_own_records_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"not a database at all, but long enough to be taken for one" * 99, b"x" * 4096], ids=["text", "page"])
 def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path, content: bytes) -> None:
-    """The gateway must start: the file and its WAL are kept under another name, and positions go on far beyond those it may have held."""
+    """The gateway must start: the file and its WAL are kept under another name, and positions go on far beyond its own."""
     path = tmp_path / "spool.db"
     for number in (1, 2):
         path.write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import struct
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from edgegw import tally
 from edgegw.codec import encode_run
 from edgegw.reading import Counts
 from edgegw.tally import Tally, ended
@@ -122,15 +122,15 @@ def test_a_book_is_closed_by_one_only(directory: Path) -> None:
 def test_a_file_forgotten_between_opening_and_locking_is_not_given_out(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The race of two closers: the second one's lock comes only when the first has removed the file that both have open."""
     Tally(directory, RUN).close()
-    flock = tally.fcntl.flock
+    flock = fcntl.flock
 
     def late(file: int, how: int) -> None:
-        monkeypatch.setattr(tally.fcntl, "flock", flock)
+        monkeypatch.setattr(fcntl, "flock", flock)
         for one in ended(directory):
             one.forget()
         flock(file, how)
 
-    monkeypatch.setattr(tally.fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     assert found(directory) == []
 
 

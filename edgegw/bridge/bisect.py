@@ -28,14 +28,18 @@ def isolate(records: Sequence[Record], deliver: Deliver) -> list[tuple[Record, R
 
 
 def halve(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
-    """Two parts with about half of the readings each; a single record is cut in two."""
-    if len(records) > 1:
-        middle = len(records) // 2
-        return list(records[:middle]), list(records[middle:])
-    (record,) = records
-    middle = len(record.batch.readings) // 2
-    return [_part(record, record.batch.readings[:middle])], [_part(record, record.batch.readings[middle:])]
+    """Two parts with half of the readings each; the record in the middle is cut in two, where it must be."""
+    left, right = list[Record](), list[Record]()
+    room = sum(len(record.batch.readings) for record in records) // 2
+    for record in records:
+        readings = record.batch.readings
+        left += [_part(record, readings[:room])] if room else []
+        right += [_part(record, readings[room:])] if room < len(readings) else []
+        room -= min(room, len(readings))
+    return left, right
 
 
 def _part(record: Record, readings: tuple[Reading, ...]) -> Record:
+    if len(readings) == len(record.batch.readings):
+        return record
     return msgspec.structs.replace(record, batch=msgspec.structs.replace(record.batch, readings=readings))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import select
 from collections.abc import Sequence
 
@@ -13,11 +15,13 @@ from edgegw.bridge.intake import Intake
 from edgegw.bridge.keeper import Keeper
 from edgegw.bus import BridgeEnd
 from edgegw.clock import NS_PER_S
+from edgegw.errors import SpoolError
 from edgegw.health import BridgeHealth
 from edgegw.process import Process
 from edgegw.spool import Handed
 
 TURN_readings = 20_000  # at most in one commit; more stays in the sockets and the workers' windows
+TURN_messages = 10_000  # so that somebody who sends nonsense without end cannot keep the loop from its other work
 IDLE_s = 0.5
 BEAT_ns = NS_PER_S
 BOOKS_ns = 2 * NS_PER_S
@@ -83,12 +87,18 @@ class Bridge:
     def _hear(self) -> None:
         if self._intake.readings >= TURN_readings:
             return
-        for peer, data in self._end.receive():
-            answer = self._intake.hear(peer, data)
+        for peer, data in itertools.islice(self._end.receive(), TURN_messages):
+            answer = self._answer(peer, data)
             if answer is not None:
                 self._end.answer(peer, answer)
             if self._intake.readings >= TURN_readings:
                 return
+
+    def _answer(self, peer: bytes, data: bytes) -> bytes | None:
+        try:
+            return self._intake.hear(peer, data)
+        except SpoolError:  # the keeper says so; a worker that gets no answer asks again
+            return None
 
     def _commit(self, handed: Sequence[Handed]) -> None:
         if not self._keeper.commit(handed):
@@ -110,29 +120,32 @@ class Bridge:
                 self._end.offer(topic, codec.reading_json(run, batch.kind, reading))
 
     def _close_books(self, *, wait: bool) -> None:
+        if self._intake.waiting:  # the spool takes nothing now, and of what waits for it some may be of a worker that is gone
+            return
         for run in self._keeper.close_books(wait=wait):
             self._intake.forget(run)
 
     def _health(self) -> BridgeHealth:
-        return BridgeHealth(
-            stored=self._keeper.stored,
-            refused=self._intake.refused,
-            spool_bytes=self._keeper.bytes(),
-            sinks=tuple(forwarder.health(self._keeper.lag(forwarder)) for forwarder in self._forwarders),
-            why=self._keeper.why,
-        )
+        health = BridgeHealth(stored=self._keeper.stored, refused=self._intake.refused, why=self._keeper.why)
+        try:
+            sinks = tuple(forwarder.health(self._keeper.lag(forwarder)) for forwarder in self._forwarders)
+            return msgspec.structs.replace(health, sinks=sinks, spool_bytes=self._keeper.bytes())
+        except SpoolError as error:
+            return msgspec.structs.replace(health, why=self._keeper.why or str(error))
 
     def _farewell(self) -> None:
         until_ns = self._clock.monotonic_ns() + DRAIN_ns
         self._hear_out(until_ns)
         self._close_books(wait=False)
-        self._deliver_out(until_ns)
+        with contextlib.suppress(SpoolError):  # the keeper says so; what is undelivered stays where it is
+            self._deliver_out(until_ns)
         for forwarder in self._forwarders:
             forwarder.stop_soon()
         stuck = [forwarder.sink.name for forwarder in self._forwarders if not forwarder.ended(1.0)]
         self._keeper.commit([])
-        lag = {forwarder.sink.name: self._keeper.lag(forwarder) for forwarder in self._forwarders}
-        self._log.info("bridge_done", stored=self._keeper.stored, undelivered=lag, stuck=stuck)
+        health = self._health()
+        lag = {sink.name: sink.lag for sink in health.sinks}
+        self._log.info("bridge_done", stored=health.stored, undelivered=lag, stuck=stuck, why=health.why)
 
     def _hear_out(self, until_ns: int) -> None:
         quiet_ns = self._clock.monotonic_ns() + QUIET_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ class Forwarder:
         self._random = random
         self._more = threading.Event()
         self._stop = threading.Event()
+        self._renew = threading.Event()
         self._open = False
         self._failures = 0
         self._delivered = 0
@@ -54,6 +56,11 @@ class Forwarder:
 
     def wake(self) -> None:
         """There is more in the spool."""
+        self._more.set()
+
+    def renew(self) -> None:
+        """Open the spool's file anew: it may be another one now."""
+        self._renew.set()
         self._more.set()
 
     def stop_soon(self) -> None:
@@ -85,28 +92,42 @@ class Forwarder:
         )
 
     def _live(self) -> None:
-        reader = Reader(self._spool)
         try:
             while not self._stop.is_set():
                 try:
-                    self._turn(reader)
-                except (SinkError, SpoolError) as error:
+                    self._serve()
+                except SinkError as error:
+                    self._trouble(error, str(error))
+                except SpoolError as error:
+                    self.sink.close()
                     self._trouble(error, str(error))
                 except Exception as error:  # noqa: BLE001 - a bug in one sink must not end the others; it is shown, logged and tried again
                     self._log.error("sink_bug", sink=self.sink.name, exc_info=True)
+                    self.sink.close()  # nobody knows in what state it is
                     self._trouble(error, f"internal error: {type(error).__name__}: {error}")
         finally:
-            reader.close()
             self.sink.close()
+
+    def _serve(self) -> None:
+        """Until told to stop or to begin anew."""
+        self._renew.clear()
+        with contextlib.closing(Reader(self._spool)) as reader:
+            while not (self._stop.is_set() or self._renew.is_set()):
+                self._turn(reader)
 
     def _turn(self, reader: Reader) -> None:
         if not self._open:
             self.sink.open()
-            self._connected(reader)
+            self._open = True
+            self._replay_to = reader.newest()
         self._more.clear()
         records, damaged = reader.after(self.position, DELIVERY_readings)
         if records:
             self._deliver([msgspec.structs.replace(r, replay=True) if r.position <= self._replay_to else r for r in records])
+        if self._why:
+            self._well(reader)
+        if damaged:
+            self._log.error("record_damaged", sink=self.sink.name, positions=damaged)
         self.damaged.extend(damaged)
         self.position = max([self.position, *damaged, *(record.position for record in records)])
         if not records and not damaged:
@@ -132,10 +153,9 @@ class Forwarder:
         self._dead += len(poison)
         self._delivered += sum(len(record.batch.readings) for record in records) - len(poison)
 
-    def _connected(self, reader: Reader) -> None:
-        self._open = True
+    def _well(self, reader: Reader) -> None:
+        """It has taken something, or there is nothing to take; that it let itself be opened says too little."""
         backlog = reader.waiting(self.position)
-        self._replay_to = reader.newest()
         self._log.info("sink_connected", sink=self.sink.name, attempts=self._failures + 1, backlog=backlog)
         self._failures = 0
         self._why = ""

@@ -26,14 +26,14 @@ class Intake:
         self._runs: dict[bytes, Run] = {}  # peer → the run it announced
         self._peers: dict[str, bytes] = {}  # run → its newest peer
         self._numbers: dict[str, int] = {}  # run → last number taken in
-        self._pushes: list[Push] = []
+        self._pushes: list[tuple[Run, Push]] = []
         self._greeted: list[str] = []
         self._owed: set[str] = set()  # runs to acknowledge
         self.readings = 0  # taken in since the last commit
         self.refused = 0  # messages that were none, ever
 
     def hear(self, peer: bytes, data: bytes) -> bytes | None:
-        """Take a message in; returns an answer that need not wait for the commit."""
+        """Take a message in; returns an answer that need not wait for the commit. Raises what `acked` raises; then nothing was taken in."""
         try:
             message = codec.decode(data)
         except CodecError:
@@ -53,19 +53,21 @@ class Intake:
     def handed(self) -> list[Handed]:
         """What is new, in order, the batches of one run and kind joined into one."""
         joined: dict[tuple[str, str], list[Push]] = {}
-        for push in self._pushes:
-            joined.setdefault((push.batch.run, push.batch.kind), []).append(push)
-        return [Handed(self._runs[self._peers[run]], pushes[-1].number, _join(pushes)) for (run, _), pushes in joined.items()]
+        runs: dict[str, Run] = {}
+        for run, push in self._pushes:
+            runs[run.id] = run
+            joined.setdefault((run.id, push.batch.kind), []).append(push)
+        return [Handed(runs[run], pushes[-1].number, _join(pushes)) for (run, _), pushes in joined.items()]
 
     def taken(self) -> list[tuple[bytes, bytes]]:
         """The commit is on disk: (peer, answer) for everyone who waits for it. Begins the next turn."""
-        answers = [(self._peers[run], codec.encode(Welcome(run, self._numbers[run]))) for run in self._greeted]
-        answers += [(self._peers[run], codec.encode(Ack(run, self._numbers[run]))) for run in self._owed.difference(self._greeted)]
+        waiting = [run for run in dict.fromkeys([*self._greeted, *sorted(self._owed)]) if run in self._peers]
+        answers = [(self._peers[run], self._answer(run)) for run in waiting]
         self._pushes, self._greeted, self._owed, self.readings = [], [], set(), 0
         return answers
 
     def forget(self, run: str) -> None:
-        """The worker of `run` is gone for good."""
+        """The worker of `run` is gone for good; what it handed over is kept until the next commit all the same."""
         peer = self._peers.pop(run, None)
         self._numbers.pop(run, None)
         if peer is not None:
@@ -76,23 +78,37 @@ class Intake:
         """Whether somebody waits for the next commit."""
         return bool(self._pushes or self._greeted or self._owed)
 
+    def _answer(self, run: str) -> bytes:
+        committed = self._numbers[run]
+        return codec.encode(Welcome(run, committed) if run in self._greeted else Ack(run, committed))
+
     def _greet(self, peer: bytes, run: Run) -> None:
+        if run.id not in self._numbers:
+            self._numbers[run.id] = self._acked(run.id)
         old = self._peers.get(run.id)
         if old is not None:
             self._runs.pop(old, None)
         self._runs[peer] = run
         self._peers[run.id] = peer
-        self._numbers.setdefault(run.id, self._acked(run.id))
         if run.id not in self._greeted:
             self._greeted.append(run.id)
 
     def _take(self, push: Push) -> None:
-        run = push.batch.run
-        self._owed.add(run)
-        if push.number > self._numbers[run] and push.batch.kind in self._runs[self._peers[run]].fields:
-            self._numbers[run] = push.number
-            self._pushes.append(push)
-            self.readings += len(push.batch.readings)
+        run = self._runs[self._peers[push.batch.run]]
+        self._owed.add(run.id)
+        if push.number <= self._numbers[run.id]:
+            return
+        if not _fits(push.batch, run):  # it would stop every sink, one after the other
+            self.refused += 1
+            return
+        self._numbers[run.id] = push.number
+        self._pushes.append((run, push))
+        self.readings += len(push.batch.readings)
+
+
+def _fits(batch: Batch, run: Run) -> bool:
+    width = len(run.fields.get(batch.kind, ()))
+    return width > 0 and all(len(reading.values) == width for reading in batch.readings)
 
 
 def _join(pushes: list[Push]) -> Batch:

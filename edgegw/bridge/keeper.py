@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,19 +23,18 @@ class Keeper:
 
     def __init__(self, opened: Callable[[], Spool], tallies: Path, log: Logger) -> None:
         self._opened = opened
-        self._spool = opened()
-        self._reader = Reader(self._spool.path)
         self._tallies = tallies
         self._log = log
+        self._sound = True  # the spool's file is open, and the last commit did not fail
         self._forwarders: Sequence[Forwarder] = ()
         self._letters: list[Letter] = []
         self._damaged: list[int] = []
-        self._cursors = self._spool.cursors()
         self._ended: set[str] = set()
         self.stored = 0  # readings committed since the start
         self.why = ""  # why nothing can be committed now
-        if self._spool.set_aside:
-            log.error("spool_set_aside", why="the file was not a database", file=str(self._spool.set_aside))
+        self._spool = self._open()
+        self._reader = Reader(self._spool.path)
+        self._cursors = self._spool.cursors()
 
     def serve(self, forwarders: Sequence[Forwarder]) -> None:
         """These are the sinks whose progress is to be kept."""
@@ -45,8 +45,13 @@ class Keeper:
         return self._cursors[sink]
 
     def acked(self, run: str) -> int:
-        """Number of the last batch of `run` on disk; -1 where there is none."""
-        return self._spool.acked(run)
+        """Number of the last batch of `run` on disk; -1 where there is none. Raises SpoolError while the spool cannot be read."""
+        try:
+            self._mend()
+            return self._spool.acked(run)
+        except SpoolError as error:
+            self._trouble(error)
+            raise
 
     def commit(self, handed: Sequence[Handed], *, closed: Sequence[Closed] = ()) -> bool:
         """Make it durable, with all that the sinks have done since; False when the spool cannot (then nothing was written)."""
@@ -54,10 +59,15 @@ class Keeper:
         if not (handed or closed or work.letters or work.damaged or work.cursors != self._cursors):
             return True
         try:
+            self._mend()
             self._spool.commit(work)
         except SpoolError as error:
-            self._trouble(error, work)
+            self._trouble(error)
+            self._drain(work)
             return False
+        if self.why:
+            self._log.info("spool_back")
+        self.why = ""
         self._written(work)
         return True
 
@@ -79,7 +89,7 @@ class Keeper:
         return closed
 
     def lag(self, forwarder: Forwarder) -> int:
-        """Readings that a sink has not got yet."""
+        """Readings that a sink has not got yet. Raises SpoolError, as newest() and bytes() do."""
         return self._reader.waiting(forwarder.position)
 
     def newest(self) -> int:
@@ -104,24 +114,44 @@ class Keeper:
         return Commit(handed, cursors, tuple(self._letters), closed, tuple(self._damaged), trim=True)
 
     def _written(self, work: Commit) -> None:
-        if self.why:
-            self._log.info("spool_back")
-        self.why = ""
         self._cursors |= work.cursors
         self._letters.clear()
         self._damaged.clear()
         self.stored += sum(len(each.batch.readings) for each in work.handed)
 
-    def _trouble(self, error: SpoolError, work: Commit) -> None:
+    def _trouble(self, error: SpoolError) -> None:
         if self.why != str(error):
             self._log.error("spool_cannot_write", why=str(error))
         self.why = str(error)
-        try:  # a full spool can still be drained: moving the cursors frees what the sinks have
-            self._spool.close()
-            self._spool = self._opened()
-            self._spool.commit(Commit(cursors=work.cursors, letters=work.letters, damaged=work.damaged, trim=True))
-        except SpoolError as again:
-            self.why = str(again)
+        self._sound = False
+
+    def _drain(self, work: Commit) -> None:
+        """A full spool can still be drained: moving the cursors frees what the sinks have."""
+        drained = Commit(cursors=work.cursors, letters=work.letters, damaged=work.damaged, trim=True)
+        with contextlib.suppress(SpoolError):  # the next commit meets it again, and says so
+            self._mend()
+            self._sound = False
+            self._spool.commit(drained)
+            self._sound = True
+            self._written(drained)
+
+    def _mend(self) -> None:
+        if self._sound:
+            return
+        self._spool.close()
+        self._spool = self._open()
+        self._reader.close()
+        self._reader = Reader(self._spool.path)
+        for forwarder in self._forwarders:  # where the file is a new one, they would read the old one for ever
+            forwarder.renew()
+        self._sound = True
+
+    def _open(self) -> Spool:
+        spool = self._opened()
+        if spool.set_aside:
+            why = "the file was not a database any more; a new one was begun"
+            self._log.error("spool_set_aside", why=why, file=str(spool.set_aside))
+        return spool
 
 
 def _taken(items: deque[Item]) -> list[Item]:

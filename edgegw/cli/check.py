@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ def _probes(settings: Settings) -> Iterator[Finding]:
     for sensor in settings.sensors:
         yield Finding(f"sensor {sensor.name}", _why(lambda each=sensor: _first(each)))  # type: ignore[misc] # mypy cannot see the default's type
     for sink in configured(settings):
-        yield Finding(f"sink {sink.name}", _why(lambda each=sink: _open(each)))  # type: ignore[misc] # as above
+        yield Finding(f"sink {sink.name}", _why(lambda each=sink: _open(each, settings)))  # type: ignore[misc] # as above
 
 
 def _why(attempt: Callable[[], None]) -> str:
@@ -79,8 +80,18 @@ def _first(sensor: SensorSettings) -> None:
     raise TimeoutError(f"it opens, but gives no sample within {PROBE_s:.0f} s")
 
 
-def _open(sink: Sink) -> None:
+def _open(sink: Sink, settings: Settings) -> None:
+    store = settings.sinks.sqlite
+    if sink.name == "sqlite" and store is not None and not store.path.parent.exists():
+        _can_be_made(store.path.parent)  # by `start`; a probe makes no directories
+        return
     try:
         sink.open()
     finally:
         sink.close()
+
+
+def _can_be_made(directory: Path) -> None:
+    there = next(parent for parent in directory.parents if parent.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise OSError(f"the directory {directory} is not there, and cannot be made in {there}: set state_dir, or act as another user")

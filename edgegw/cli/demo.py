@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.text import Text
 
 from edgegw import control
+from edgegw.account import Account
 from edgegw.cli import show
 from edgegw.cli.books import accounts, table, verdict
 from edgegw.cli.settings import load
@@ -55,8 +56,12 @@ class Demo:
             finally:
                 self._end(gateway, settings)
             closing = accounts(settings) if settings.paths.spool.exists() else []
+        return self._conclude(closing)
+
+    def _conclude(self, closing: Sequence[Account]) -> int:
         if not closing:
             self._console.print("ended before the gateway had begun: nothing was read")
+            return Exit.DONE
         self._console.print(Group(*(table(each) for each in closing)))
         self._console.print(*(verdict(each) for each in closing), sep="\n")
         return Exit.DONE if all(each.complete for each in closing) else Exit.FAILED

@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 
 from edgegw import codec
+from edgegw.errors import SpoolError
 from edgegw.reading import Batch, Counts, Letter, Run
 from edgegw.spool import file
+from edgegw.spool.ballast import Ballast
 
 _TRIM_records = 10_000  # in one commit, so that a long backlog is let go of in bounded steps
 _VACUUM_pages = 256  # given back to the file system in one commit…
@@ -64,6 +66,8 @@ class Spool:
                     raise
                 self.set_aside, number = file.set_aside(path)
                 self._open(sinks, max_bytes, number * _FRESH_positions)
+        self._ballast = Ballast(path.with_name(f"{path.name}.ballast"))
+        self._ballast.take()
 
     def _open(self, sinks: Sequence[str], max_bytes: int, before: int = 0) -> None:
         self._db = file.connect(self.path)
@@ -85,8 +89,14 @@ class Spool:
 
     def commit(self, work: Commit) -> int:
         """Write everything in `work` and return, once it is on disk, the newest position. Raises SpoolError; then nothing was written."""
-        with file.explained(self.path, "write to"), self._transaction():
-            self._write(work)
+        if work.handed and not self._ballast.take():
+            raise SpoolError(f"cannot write to the spool {self.path}: its disk is full, so it takes nothing in until there is room again")
+        try:
+            with file.explained(self.path, "write to"), self._transaction():
+                self._write(work)
+        except SpoolError:
+            self._ballast.give_way()
+            raise
         return self.newest()
 
     def newest(self) -> int:

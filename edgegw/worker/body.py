@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from types import NoneType
 
 from edgegw import codec
 from edgegw.clock import NS_PER_S
@@ -21,6 +22,8 @@ BATCH_readings = 500
 SLICE_s = 0.25  # of waiting, between heartbeats
 FAREWELL_s = 1.5  # for the last acknowledgements
 REOPEN_BASE_s, REOPEN_MAX_s = 0.2, 5.0
+STEADY_ns = 5 * NS_PER_S  # a device that gave readings for so long is well; one that lets go sooner is given longer and longer pauses
+TEXT_chars = 10_000  # in one value
 
 
 class Worker:
@@ -43,6 +46,7 @@ class Worker:
         self._flushed_ns = 0
         self._failures = 0
         self._silent = True
+        self._heard_ns = 0
         self._only_kind = next(iter(run.fields)) if len(run.fields) == 1 else ""
         self._names = {kind: tuple(fields) for kind, fields in run.fields.items()}
 
@@ -100,6 +104,8 @@ class Worker:
             self._pulse.beat(now)
 
     def _trouble(self, error: Exception) -> None:
+        if not self._silent and self._clock.monotonic_ns() - self._heard_ns >= STEADY_ns:
+            self._failures = 0
         wait_s = backoff(self._failures, REOPEN_BASE_s, REOPEN_MAX_s, 0.2, random.random)
         self._failures += 1
         self._silent = True
@@ -108,8 +114,8 @@ class Worker:
         self._rest(wait_s)
 
     def _heard(self) -> None:
-        self._log.info("device_reads", attempts=self._failures)
-        self._failures = 0
+        self._log.info("device_reads", attempts=self._failures + 1)
+        self._heard_ns = self._clock.monotonic_ns()
         self._silent = False
         self._pulse.well()
 
@@ -137,7 +143,13 @@ class Worker:
 
 
 def _storable(values: tuple[Value, ...], quality: Quality) -> tuple[tuple[Value, ...], Quality]:
-    """NaN, infinities and integers beyond 64 bits have no place in JSON or SQL: such a value becomes null, and its reading bad."""
-    if all(map(codec.storable, values)):
+    """What JSON, SQL or a message has no place for becomes null, and its reading bad: the bridge would refuse the whole batch for it."""
+    if all(map(_fits, values)):
         return values, quality
-    return tuple([value if codec.storable(value) else None for value in values]), Quality.BAD
+    return tuple([value if _fits(value) else None for value in values]), Quality.BAD
+
+
+def _fits(value: Value) -> bool:
+    if type(value) is str:
+        return len(value) <= TEXT_chars and (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value))
+    return type(value) in (float, int, NoneType) and codec.storable(value)

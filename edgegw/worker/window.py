@@ -7,11 +7,13 @@ safe already, and then it would be counted twice), and counts them. Their seqs s
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from edgegw.codec import Push
 from edgegw.reading import Batch, Counts, Reading
 
 IN_FLIGHT_batches = 64
+TEXT_chars = 250_000  # in one batch, so that with four bytes each and all else it stays below what the bus takes in one message
 
 
 class Window:
@@ -46,11 +48,12 @@ class Window:
         self.size += 1
 
     def seal(self) -> None:
-        """Make batches of what was collected, one a kind."""
+        """Make batches of what was collected, one a kind, or more where there is much text in it."""
         counts = Counts(produced=self.produced, dropped=self.dropped)
         for kind, readings in self._collecting.items():
-            self._unsent.append(Push(self._number, Batch(self._run, kind, counts, tuple(readings))))
-            self._number += 1
+            for part in _parts(readings):
+                self._unsent.append(Push(self._number, Batch(self._run, kind, counts, part)))
+                self._number += 1
         self._collecting.clear()
         self.collected = 0
 
@@ -82,3 +85,14 @@ class Window:
         self.size -= lost
         self.dropped += lost
         return True
+
+
+def _parts(readings: list[Reading]) -> Iterator[tuple[Reading, ...]]:
+    begin = held = 0
+    for index, reading in enumerate(readings):
+        text = sum(len(value) for value in reading.values if type(value) is str)
+        if held and held + text > TEXT_chars:
+            yield tuple(readings[begin:index])
+            begin, held = index, 0
+        held += text
+    yield tuple(readings[begin:])
