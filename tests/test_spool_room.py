@@ -134,7 +134,7 @@ def test_a_full_disk_can_be_drained(tmp_path: Path) -> None:
     if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
         pytest.skip(f"{SKIP}user namespaces (the kernel or its policy forbids them)")
     command = [*unshare, sys.executable, "-c", FULL_DISK, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=200, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr.decode()
     said = json.loads(done.stdout)
     assert (said["before"], said["hog"], said["kept"]) == (1500, errno.ENOSPC, True)

@@ -19,6 +19,11 @@ class Ballast:
         self._path = path
         self._held = path.exists()
 
+    @property
+    def held(self) -> bool:
+        """Whether the room is kept back."""
+        return self._held
+
     def take(self) -> bool:
         """Keep the room back, if it is not yet; False when the disk has not so much."""
         if self._held:
