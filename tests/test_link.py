@@ -10,7 +10,7 @@ from edgegw import codec
 from edgegw.codec import Ack, Again, Hello, Message, Push, Welcome
 from edgegw.reading import ClockState, Quality, Reading
 from edgegw.testing import FakeClock
-from edgegw.worker.link import SILENCE_ns, Link
+from edgegw.worker.link import Link, SILENCE_ns
 from edgegw.worker.window import IN_FLIGHT_batches, Window
 from tests.rig import RUN, Wire
 

@@ -56,7 +56,7 @@ class Keeper:
     def commit(self, handed: Sequence[Handed], *, closed: Sequence[Closed] = ()) -> bool:
         """Make it durable, with all that the sinks have done since; False when the spool cannot (then nothing was written)."""
         work = self._work(handed, closed)
-        if not (handed or closed or work.letters or work.damaged or work.cursors != self._cursors):
+        if not (self.why or handed or closed or work.letters or work.damaged or work.cursors != self._cursors):
             return True
         try:
             self._mend()

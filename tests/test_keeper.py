@@ -1,0 +1,300 @@
+"""The keeper of the spool: one transaction for all, letters that outlive a failure, books closed in good time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from edgegw.bridge.forwarder import Forwarder
+from edgegw.bridge.keeper import Keeper
+from edgegw.errors import SpoolError
+from edgegw.reading import Counts, Run
+from edgegw.spool import Book, Commit, Reader, Spool
+from edgegw.tally import Tally
+from edgegw.testing import ListSink
+from tests.records import a_run
+from tests.rig import Rig
+from tests.spooling import handed, held, letter
+
+RUN, OTHER = a_run(1), a_run(2, "rear")
+
+
+class Spy(Spool):
+    """Notes what is committed, and cannot write when told."""
+
+    def __init__(self, path: Path, sinks: Sequence[str], plan: Plan) -> None:
+        if plan.opens_fail:
+            raise SpoolError("cannot use the spool: no such device")
+        plan.opened += 1
+        self._plan = plan
+        super().__init__(path, sinks, plan.max_bytes)
+
+    def commit(self, work: Commit) -> int:
+        self._plan.tried.append(work)
+        if self._plan.commits_fail or (work.handed and self._plan.is_full):
+            raise SpoolError("cannot write to the spool: input/output error")
+        newest = super().commit(work)
+        self._plan.done.append(work)
+        return newest
+
+
+class Plan:
+    """What the spool will do, and what it did."""
+
+    def __init__(self) -> None:
+        self.opens_fail = self.commits_fail = self.is_full = False
+        self.max_bytes = 1 << 30
+        self.opened = 0
+        self.tried: list[Commit] = []
+        self.done: list[Commit] = []
+
+
+class Bench:
+    """A keeper over a real spool that fails when it is told to, and forwarders that stand still."""
+
+    def __init__(self, directory: Path) -> None:
+        self.rig = Rig()
+        self.plan = Plan()
+        self.path = directory / "spool.db"
+        self.tallies = directory / "tally"
+        self.tallies.mkdir()
+        self.keeper = Keeper(lambda: Spy(self.path, ["one", "two"], self.plan), self.tallies, self.rig.process.log)
+        self.one, self.two = self._forwarder("one"), self._forwarder("two")
+        self.keeper.serve([self.one, self.two])
+
+    def _forwarder(self, name: str) -> Forwarder:
+        return Forwarder(ListSink(name), self.path, self.keeper.cursor(name), self.rig.process.log, self.rig.clock, lambda: 0.5)
+
+    def close(self) -> None:
+        self.keeper.close()
+        self.rig.close()
+
+    def books(self) -> dict[str, Book]:
+        reader = Reader(self.path)
+        try:
+            return {book.run.id: book for book in reader.books()}
+        finally:
+            reader.close()
+
+    def dead_worker(self, run: Run, produced: int) -> Path:
+        """Leaves a tally behind, as one that was killed does."""
+        tally = Tally(self.tallies, run)
+        tally.set(produced, 0, 2)
+        tally.close()
+        return tally.path
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def test_readings_cursors_letters_and_damage_are_one_commit(bench: Bench) -> None:
+    """All or nothing: a cursor on disk never stands behind a reading whose letter is not."""
+    assert bench.keeper.commit([handed(RUN, 0, 0), handed(OTHER, 0, 0)])
+    bench.one.position = 1
+    bench.one.letters.append(letter("one", RUN, 1))
+    bench.two.damaged.append(2)
+    bench.two.position = 2
+    assert bench.keeper.commit([handed(RUN, 1, 3)])
+    work = bench.plan.done[-1]
+    assert (len(bench.plan.done), dict(work.cursors), list(work.damaged)) == (2, {"one": 1, "two": 2}, [2])
+    assert [one.reading.seq for one in work.letters] == [1]
+    assert bench.books()[RUN.id].dead == {"one": 1}
+    assert bench.books()[OTHER.id].damaged == 3
+    assert bench.keeper.stored == 9
+
+
+def test_nothing_to_do_costs_no_commit(bench: Bench) -> None:
+    """An idle gateway does not wear its card; a cursor that has moved is worth one."""
+    assert bench.keeper.commit([])
+    assert bench.plan.tried == []
+    bench.keeper.commit([handed(RUN, 0, 0)])
+    bench.one.position = 1
+    for _ in range(3):
+        assert bench.keeper.commit([])
+    assert len(bench.plan.done) == 2
+
+
+def test_a_failed_commit_promises_nothing(bench: Bench) -> None:
+    """False, why is told once, nothing counted, the file opened anew; the next try with the same readings succeeds, once."""
+    bench.plan.commits_fail = True
+    for _ in range(3):
+        assert not bench.keeper.commit([handed(RUN, 0, 0)])
+    assert (bench.keeper.stored, bench.keeper.why) == (0, "cannot write to the spool: input/output error")
+    assert bench.plan.opened > 1
+    bench.plan.commits_fail = False
+    assert bench.keeper.commit([handed(RUN, 0, 0)])
+    assert (bench.keeper.stored, bench.keeper.why, bench.keeper.acked(RUN.id)) == (3, "", 0)
+    assert [batch.first_seq for batch in held(bench.path)] == [0]
+    assert len(bench.rig.log("spool_cannot_write")) == len(bench.rig.log("spool_back")) == 1
+
+
+def test_letters_and_damage_survive_a_failed_commit(bench: Bench) -> None:
+    """They are taken from the forwarders once, and kept until they are on disk."""
+    bench.keeper.commit([handed(RUN, 0, 0), handed(OTHER, 0, 0)])
+    bench.one.letters.append(letter("one", RUN, 1))
+    bench.one.damaged.append(2)
+    bench.plan.commits_fail = True
+    assert not bench.keeper.commit([])
+    bench.one.letters.append(letter("one", RUN, 2))
+    assert not bench.keeper.commit([])
+    bench.plan.commits_fail = False
+    assert bench.keeper.commit([])
+    assert bench.books()[RUN.id].dead == {"one": 2}
+    assert bench.books()[OTHER.id].damaged == 3
+    last = len(bench.plan.done)
+    assert bench.keeper.commit([])
+    assert len(bench.plan.done) == last
+
+
+def test_a_full_spool_still_lets_go_of_what_the_sinks_have(bench: Bench) -> None:
+    """No room for readings, but cursors and letters are kept, records trimmed, and nothing piles up in memory meanwhile."""
+    bench.keeper.commit([handed(RUN, 0, 0)])
+    bench.plan.is_full = True
+    bench.one.position = bench.two.position = 1
+    bench.one.letters.append(letter("one", RUN, 1))
+    assert not bench.keeper.commit([handed(RUN, 1, 3)])
+    assert held(bench.path) == []
+    assert bench.books()[RUN.id].dead == {"one": 1}
+    assert bench.keeper.why
+    tried = len(bench.plan.tried)
+    assert not bench.keeper.commit([handed(RUN, 1, 3)])
+    assert [len(work.letters) for work in bench.plan.tried[tried:]] == [0, 0]
+    bench.plan.is_full = False
+    assert bench.keeper.commit([handed(RUN, 1, 3)])
+
+
+def test_a_spool_that_is_really_full_drains_and_takes_in_again(bench: Bench) -> None:
+    """By quota, with nothing faked: it fills, refuses, is read by its sinks, and takes the refused batch."""
+    bench.plan.max_bytes = 512 * 1024
+    bench.plan.commits_fail = True
+    bench.keeper.commit([handed(RUN, 0, 0)])  # opens it anew, with that quota
+    bench.plan.commits_fail = False
+    number = 0
+    while bench.keeper.commit([handed(RUN, number, number * 100, 100)]):
+        number += 1
+        assert number < 1000
+    assert number > 10
+    assert not bench.keeper.commit([handed(RUN, number, number * 100, 100)])
+    bench.one.position = bench.two.position = bench.keeper.newest()
+    bench.keeper.commit([handed(RUN, number, number * 100, 100)])  # makes room
+    assert bench.keeper.acked(RUN.id) == number or bench.keeper.commit([handed(RUN, number, number * 100, 100)])
+    assert [batch.first_seq for batch in held(bench.path)] == [number * 100]
+    assert bench.books()[RUN.id].kept == (number + 1) * 100
+
+
+def test_a_spool_that_cannot_be_opened_is_tried_at_every_commit(bench: Bench) -> None:
+    """Also where opening it anew fails: errors are told in plain words, and the first commit after the trouble succeeds."""
+    bench.plan.commits_fail = bench.plan.opens_fail = True
+    for _ in range(3):
+        assert not bench.keeper.commit([handed(RUN, 0, 0)])
+    assert bench.keeper.why == "cannot use the spool: no such device"
+    with pytest.raises(SpoolError):
+        bench.keeper.acked(RUN.id)
+    with pytest.raises(SpoolError):
+        bench.keeper.bytes()
+    bench.plan.commits_fail = bench.plan.opens_fail = False
+    assert bench.keeper.acked(RUN.id) == -1
+    assert bench.keeper.commit([handed(RUN, 0, 0)])
+    assert bench.keeper.why == ""
+
+
+def test_trouble_that_is_over_is_not_shown_for_ever(bench: Bench) -> None:
+    """An idle gateway finds out by itself, too."""
+    bench.plan.commits_fail = True
+    bench.keeper.commit([handed(RUN, 0, 0)])
+    bench.plan.commits_fail = False
+    assert bench.keeper.commit([])
+    assert bench.keeper.why == ""
+
+
+def test_a_spool_in_ruins_is_replaced_while_the_bridge_runs(bench: Bench) -> None:
+    """The old file is set aside and said so; what is handed over from then on is kept, and can be read."""
+    bench.keeper.commit([handed(RUN, 0, 0)])
+    for name in (bench.path, bench.path.with_name("spool.db-wal")):
+        name.write_bytes(b"\xaa" * 8192)
+    bench.plan.commits_fail = True
+    assert not bench.keeper.commit([handed(RUN, 1, 3)])
+    bench.plan.commits_fail = False
+    assert bench.keeper.commit([handed(RUN, 1, 3)])
+    assert [batch.first_seq for batch in held(bench.path)] == [3]
+    (aside,) = bench.rig.log("spool_set_aside")
+    assert Path(str(aside["file"])).exists()
+    assert bench.keeper.lag(bench.one) == 3
+    assert bench.keeper.newest() > 1
+
+
+def test_books_are_closed_at_the_second_sight(bench: Bench) -> None:
+    """The dead worker's last messages may still be on their way: not at once, but the next time, and then its tally is gone."""
+    path = bench.dead_worker(RUN, 12)
+    assert bench.keeper.close_books(wait=True) == []
+    assert (path.exists(), bench.books()) == (True, {})
+    assert bench.keeper.close_books(wait=True) == [RUN.id]
+    book = bench.books()[RUN.id]
+    assert (book.closed, book.counts) == (True, Counts(produced=12, dropped=2))
+    assert not path.exists()
+    assert bench.keeper.close_books(wait=True) == []
+
+
+def test_at_the_end_books_are_closed_at_once(bench: Bench) -> None:
+    """The bridge is leaving; all that could come has been heard."""
+    bench.dead_worker(RUN, 12)
+    bench.dead_worker(OTHER, 1)
+    assert sorted(bench.keeper.close_books(wait=False)) == sorted([RUN.id, OTHER.id])
+    assert [book.closed for book in bench.books().values()] == [True, True]
+
+
+def test_the_book_of_a_living_worker_stays_open(bench: Bench) -> None:
+    """Its lock says that it lives."""
+    tally = Tally(bench.tallies, RUN)
+    try:
+        for wait in (True, True, False):
+            assert bench.keeper.close_books(wait=wait) == []
+    finally:
+        tally.close()
+    assert bench.keeper.close_books(wait=False) == [RUN.id]
+
+
+def test_a_book_that_cannot_be_closed_keeps_its_tally(bench: Bench) -> None:
+    """The counts are forgotten only once they are durable elsewhere; nobody holds the tally's lock meanwhile."""
+    path = bench.dead_worker(RUN, 12)
+    bench.plan.commits_fail = True
+    for _ in range(3):
+        assert bench.keeper.close_books(wait=True) == []
+    file = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(file)
+    bench.plan.commits_fail = False
+    assert bench.keeper.close_books(wait=True) == [RUN.id]
+    assert bench.books()[RUN.id].counts.produced == 12
+
+
+def test_the_lag_of_a_sink_is_counted_in_readings(bench: Bench) -> None:
+    """Each sink has its own."""
+    bench.keeper.commit([handed(RUN, 0, 0, 5)])
+    bench.keeper.commit([handed(RUN, 1, 5, 2)])
+    bench.one.position = 1
+    assert (bench.keeper.lag(bench.one), bench.keeper.lag(bench.two)) == (2, 7)
+
+
+def test_no_file_stays_open(bench: Bench) -> None:
+    """However often the spool had to be opened anew."""
+
+    def files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    bench.plan.commits_fail = True
+    bench.keeper.commit([handed(RUN, 0, 0)])
+    before = files()
+    for _ in range(50):
+        bench.keeper.commit([handed(RUN, 0, 0)])
+    assert files() == before
