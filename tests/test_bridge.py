@@ -117,31 +117,31 @@ class Bench:
         self.sink = ListSink("one")
         self.workers: list[Worker] = []
         self.spool = directory / "spool.db"
-        log, clock = self.rig.process.log, SystemClock()
         self.end = SpyEnd(directory / "bus.sock", directory / "tap.sock")
         self.end.events = self.events
-        self.keeper = Keeper(lambda: SpySpool(self.spool, ["one"], self), directory / "tally", log)
-        self.forwarder = Forwarder(self.sink, self.spool, self.keeper.cursor("one"), log, clock, lambda: 0.5)
-        self.keeper.serve([self.forwarder])
-        process = msgspec.structs.replace(self.rig.process, clock=clock)
-        self.bridge = Bridge(self.end, self.keeper, [self.forwarder], 0.01, process)
         self.crash: list[BaseException] = []
         self.thread = threading.Thread(target=self._live, name="bridge")
 
     def _live(self) -> None:
-        # The spool's connection belongs to the thread that uses it, so the keeper is made anew here.
         try:
-            self.keeper.close()
-            self.keeper.__init__(self.keeper._opened, self.directory / "tally", self.rig.process.log)  # type: ignore[misc]
-            self.keeper.serve([self.forwarder])
-            self.bridge.work()
+            self._work()
         except BaseException as error:
             self.crash.append(error)
+
+    def _work(self) -> None:
+        """As edgegw.bridge.run(): all in one thread, as SQLite wants it."""
+        log, clock = self.rig.process.log, SystemClock()
+        keeper = Keeper(lambda: SpySpool(self.spool, ["one"], self), self.directory / "tally", log)
+        try:
+            forwarder = Forwarder(self.sink, self.spool, keeper.cursor("one"), log, clock, lambda: 0.5)
+            keeper.serve([forwarder])
+            Bridge(self.end, keeper, [forwarder], 0.01, msgspec.structs.replace(self.rig.process, clock=clock)).work()
         finally:
-            self.keeper.close()
+            keeper.close()
 
     def start(self) -> None:
         self.thread.start()
+        until(lambda: self.rig.heard.told or self.crash, PATIENCE_s, "the bridge to be ready")
 
     def worker(self, run: Run = RUN) -> Worker:
         self.workers.append(Worker(self.directory / "bus.sock", run))
@@ -183,6 +183,14 @@ class Bench:
             return next(book for book in reader.books() if book.run.id == run.id)
         finally:
             reader.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A beat, a look at the books and another try every 50 ms."""
+    for pace in ("BEAT_ns", "BOOKS_ns", "RETRY_ns"):
+        monkeypatch.setattr(room, pace, 50_000_000)
+    monkeypatch.setattr(room, "IDLE_s", 0.05)
 
 
 @pytest.fixture
@@ -277,8 +285,9 @@ def test_a_failing_spool_never_acknowledges_and_recovers(bench: Bench) -> None:
     bench.broken = False
     worker.hears(Welcome(RUN.id, 1))
     newcomer.hello()
+    newcomer.hears(Welcome(OTHER.id, -1))
     newcomer.push(0, 0)
-    newcomer.hears(Welcome(OTHER.id, -1)) if ("answer", OTHER.id, -1) in bench.events else newcomer.hears(Welcome(OTHER.id, 0))
+    newcomer.hears(Ack(OTHER.id, 0))
     bench.told(lambda health: health.why == "", "all to be well")
     until(lambda: len(bench.seqs()) == 4, PATIENCE_s, "all in the sink")
     bench.stop()
@@ -299,7 +308,7 @@ def test_a_worker_that_dies_while_the_spool_fails_loses_nothing_it_handed_over(b
     worker.push(0, 0, 1)
     bench.told(lambda health: "spool" in health.why, "the trouble to be told")
     tally.close()
-    for _ in range(5):  # the books are looked at every two seconds, the heart beats once a second
+    for _ in range(10):  # as often the books are looked at
         bench.told(lambda health: "spool" in health.why, "another beat")
     assert tally.path.exists()
     bench.broken = False

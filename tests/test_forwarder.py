@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from edgegw.bridge import forwarder as room
 from edgegw.bridge.forwarder import DELIVERY_readings, Forwarder
 from edgegw.errors import Refused, Unavailable
 from edgegw.reading import Letter, Record
-from edgegw.spool import Commit, Spool
+from edgegw.spool import Commit, Reader, Spool
 from edgegw.testing import ListSink
 from tests.records import a_run
 from tests.rig import Rig
@@ -163,6 +165,42 @@ def test_a_sink_that_is_away_is_tried_again_later_and_later(bench: Bench, soon: 
     assert connected["attempts"] == len(soon) + 1
 
 
+def test_old_trouble_does_not_make_new_pauses_longer(bench: Bench, soon: list[int]) -> None:
+    """Once it has taken something, all is forgiven."""
+    sink = ListSink("one")
+    forwarder = bench.forward(sink)
+    forwarder.start()
+    for record in range(1, 4):
+        sink.trouble = Unavailable("away")
+        soon.clear()
+        bench.fill(1)
+        until(lambda: soon, PATIENCE_s, "the trouble to be met")
+        sink.trouble = None
+        reached(forwarder, record)
+        until(lambda: forwarder.health(0).why == "", PATIENCE_s, "all to be well")
+        assert soon[0] == 0
+
+
+def test_an_idle_sink_reads_the_spool_no_more_often_than_it_should(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once woken, it waits again; a loop that did not would burn a core."""
+    reads = []
+
+    class Counting(Reader):
+        def after(self, position: int, readings: int) -> tuple[list[Record], list[int]]:
+            reads.append(time.monotonic())
+            return super().after(position, readings)
+
+    monkeypatch.setattr(room, "Reader", Counting)
+    monkeypatch.setattr(room, "IDLE_s", 0.05)
+    forwarder = bench.forward(ListSink("one"))
+    forwarder.start()
+    bench.fill(1)
+    reached(forwarder, 1)
+    begin = len(reads) + 1
+    until(lambda: len(reads) > begin + 5, PATIENCE_s, "some more looks")
+    assert reads[begin + 5] - reads[begin] >= 5 * 0.05 * 0.9
+
+
 def test_after_trouble_it_is_opened_again_before_it_is_given_anything(bench: Bench, soon: list[int]) -> None:
     """That is what a sink was promised."""
     sink = ListSink("one")
@@ -236,19 +274,19 @@ def test_a_letter_that_cannot_be_buried_yet_is_no_loss(bench: Bench, soon: list[
     assert {letter.reading.seq for letter in forwarder.letters} == {4}
 
 
-def test_a_damaged_record_is_reported_and_passed_over(bench: Bench) -> None:
-    """It is never delivered, it stops nobody, and it goes to the keeper to be set aside."""
+@pytest.mark.parametrize(("position", "rest"), [(1, [3, 4, 5, 6, 7, 8]), (2, [0, 1, 2, 6, 7, 8]), (3, [0, 1, 2, 3, 4, 5])])
+def test_a_damaged_record_is_reported_and_passed_over(bench: Bench, position: int, rest: list[int]) -> None:
+    """Wherever it lies, it is never delivered, it stops nobody, and it goes to the keeper to be set aside."""
     bench.fill(3)
-    with sqlite3.connect(bench.path) as db:
-        db.execute("UPDATE record SET payload = zeroblob(length(payload)) WHERE position = 2")
-    db.close()
+    with contextlib.closing(sqlite3.connect(bench.path)) as db, db:
+        db.execute("UPDATE record SET payload = zeroblob(length(payload)) WHERE position = ?", (position,))
     sink = ListSink("one")
     forwarder = bench.forward(sink)
     forwarder.start()
     reached(forwarder, 3)
-    assert seqs(sink) == [0, 1, 2, 6, 7, 8]
-    assert list(forwarder.damaged) == [2]
-    assert [entry["positions"] for entry in bench.rig.log("record_damaged")] in ([[2]], ["[2]"])
+    assert seqs(sink) == rest
+    assert list(forwarder.damaged) == [position]
+    assert [str(entry["positions"]) for entry in bench.rig.log("record_damaged")] == [f"[{position}]"]
 
 
 def test_a_backlog_is_marked_as_such_and_what_comes_live_is_not(bench: Bench) -> None:

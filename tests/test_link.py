@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from edgegw import codec
@@ -55,7 +53,7 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def welcomed(bench: Bench) -> Iterator[Bench]:
+def welcomed(bench: Bench) -> Bench:
     bench.hears(Welcome(RUN.id, -1))
     bench.said()
     return bench

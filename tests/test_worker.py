@@ -22,7 +22,7 @@ from edgegw.process import Process
 from edgegw.reading import ClockState, Counts, Quality, Reading, Sample, Value
 from edgegw.signals import Lifeline
 from edgegw.tally import Tally
-from edgegw.testing import NoOptions, Script, Step
+from edgegw.testing import NoOptions, Script
 from edgegw.worker import uuid7
 from edgegw.worker.body import BATCH_readings, FAREWELL_s, REOPEN_MAX_s, SLICE_s, STEADY_ns, Worker
 from edgegw.worker.link import Link
@@ -55,7 +55,7 @@ class Bench:
 
         return pass_
 
-    def run(self, *lives: Sequence[Step], kinds: Mapping[str, FieldTypes] | None = None, process: Process | None = None) -> Script:
+    def run(self, *lives: Sequence[Any], kinds: Mapping[str, FieldTypes] | None = None, process: Process | None = None) -> Script:
         """Plays the lives to their end, which has to ask for the stop somewhere."""
         script = Script(*lives, fields=kinds) if kinds else Script(*lives)
         driver = script.driver()
@@ -131,7 +131,8 @@ def test_kinds_have_their_own_fields_and_one_row_of_seqs(bench: Bench) -> None:
 
 def test_readings_wait_for_company_no_longer_than_the_linger(bench: Bench) -> None:
     """Within the linger they are collected, then they go as one batch."""
-    bench.run([bench.passes(1), None, *[sample()] * 5, bench.passes(LINGER_s - 0.001), sample(), bench.passes(0.001), sample(), bench.stop, None])
+    just_before = bench.passes(LINGER_s - 0.001)
+    bench.run([bench.passes(1), None, *[sample()] * 5, just_before, sample(), bench.passes(0.001), sample(), bench.stop, None])
     assert [len(push.batch.readings) for push in pushed(bench.wire)] == [7]
     assert bench.wire.seqs() == list(range(7))
 
@@ -149,7 +150,7 @@ def test_a_batch_has_a_limit(bench: Bench) -> None:
 )
 def test_a_device_that_lets_go_is_opened_again(bench: Bench, error: Exception) -> None:
     """Readings go on with the next seq; each change is logged once, with the reason; the device was closed before it was opened again."""
-    lives = [[sample(), error], [error], [error], [sample(), bench.stop, None]]
+    lives: list[list[Any]] = [[sample(), error], [error], [error], [sample(), bench.stop, None]]
     script = bench.run(*lives)
     assert (script.opened, script.closed) == (4, 4)
     assert bench.wire.seqs() == [0, 1]

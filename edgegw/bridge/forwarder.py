@@ -117,6 +117,8 @@ class Forwarder:
 
     def _turn(self, reader: Reader) -> None:
         if not self._open:
+            waiting, _ = reader.after(self.position, 1)
+            self._oldest_ns = waiting[0].batch.readings[0].time_ns if waiting else 0  # a sink that is away is behind, too
             self.sink.open()
             self._open = True
             self._replay_to = reader.newest()
