@@ -14,6 +14,7 @@ import pytest
 
 from edgegw import codec
 from edgegw.bridge import body as room
+from edgegw.bridge import forwarder
 from edgegw.bridge.body import Bridge
 from edgegw.bridge.forwarder import Forwarder
 from edgegw.bridge.keeper import Keeper
@@ -49,7 +50,7 @@ class SpySpool(Spool):
         if work.handed:
             self._bench.inside.set()
             assert self._bench.go.wait(PATIENCE_s)
-        if self._bench.broken:
+        if self._bench.broken or (self._bench.full and work.handed):
             raise SpoolError("cannot write to the spool: input/output error")
         newest = super().commit(work)
         self._bench.events += [("commit", one.run.id, one.number) for one in work.handed]
@@ -111,7 +112,7 @@ class Bench:
         self.directory = directory
         self.rig = Rig()
         self.events: list[Event] = []
-        self.broken = False
+        self.broken = self.full = False
         self.inside, self.go = threading.Event(), threading.Event()
         self.go.set()
         self.sink = ListSink("one")
@@ -133,9 +134,9 @@ class Bench:
         log, clock = self.rig.process.log, SystemClock()
         keeper = Keeper(lambda: SpySpool(self.spool, ["one"], self), self.directory / "tally", log)
         try:
-            forwarder = Forwarder(self.sink, self.spool, keeper.cursor("one"), log, clock, lambda: 0.5)
-            keeper.serve([forwarder])
-            Bridge(self.end, keeper, [forwarder], 0.01, msgspec.structs.replace(self.rig.process, clock=clock)).work()
+            out = Forwarder(self.sink, self.spool, keeper.cursor("one"), log, clock, lambda: 0.5)
+            keeper.serve([out])
+            Bridge(self.end, keeper, [out], 0.01, msgspec.structs.replace(self.rig.process, clock=clock)).work()
         finally:
             keeper.close()
 
@@ -187,7 +188,8 @@ class Bench:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A beat, a look at the books and another try every 50 ms."""
+    """A beat, a look at the books and another try every 50 ms; a sink that nobody wakes sleeps on."""
+    monkeypatch.setattr(forwarder, "IDLE_s", 1000.0)
     for pace in ("BEAT_ns", "BOOKS_ns", "RETRY_ns"):
         monkeypatch.setattr(room, pace, 50_000_000)
     monkeypatch.setattr(room, "IDLE_s", 0.05)
@@ -296,7 +298,8 @@ def test_a_failing_spool_never_acknowledges_and_recovers(bench: Bench) -> None:
     assert (bench.book().kept, bench.book(OTHER).kept) == (3, 1)
 
 
-def test_a_worker_that_dies_while_the_spool_fails_loses_nothing_it_handed_over(bench: Bench) -> None:
+@pytest.mark.parametrize("trouble", ["broken", "full"])
+def test_a_worker_that_dies_while_the_spool_fails_loses_nothing_it_handed_over(bench: Bench, trouble: str) -> None:
     """Its book is not closed over batches that still wait for the disk, and the bridge goes on."""
     tally = Tally(bench.directory / "tally", RUN)
     tally.set(3, 0, 0)
@@ -304,14 +307,14 @@ def test_a_worker_that_dies_while_the_spool_fails_loses_nothing_it_handed_over(b
     worker = bench.worker()
     worker.hello()
     worker.hears(Welcome(RUN.id, -1))
-    bench.broken = True
+    setattr(bench, trouble, True)
     worker.push(0, 0, 1)
     bench.told(lambda health: "spool" in health.why, "the trouble to be told")
     tally.close()
     for _ in range(10):  # as often the books are looked at
         bench.told(lambda health: "spool" in health.why, "another beat")
     assert tally.path.exists()
-    bench.broken = False
+    setattr(bench, trouble, False)
     worker.hears(Ack(RUN.id, 0))
     until(lambda: not tally.path.exists(), PATIENCE_s, "the book to be closed")
     bench.stop()
