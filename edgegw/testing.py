@@ -64,6 +64,7 @@ class ListSink:
         self._opened = True
 
     def deliver(self, records: Sequence[Record]) -> None:
+        """Take them all, or none: raises the trouble it was told to have, or Rejected for a poisoned seq."""
         self._begin("deliver")
         self._need_open()
         for record in records:

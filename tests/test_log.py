@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -14,13 +12,7 @@ from edgegw.log import LEVELS, Log, OnChange
 from edgegw.log.pipeline import BUSY_s, pause_s
 from edgegw.log.ring import Ring
 from tests.log_fakes import FakeClock, ListSink, make_log
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline, "waited 30 s"
-        time.sleep(0)
+from tests.services.base import until
 
 
 def test_line_has_time_level_process_event_and_fields() -> None:
@@ -175,7 +167,7 @@ def test_thread_drains_without_being_asked() -> None:
     logger = log.logger()
     for number in range(100):
         getattr(logger, "info" if number % 2 else "error")(f"{number}")
-    wait_for(lambda: len(sink.entries) == 100)
+    until(lambda: len(sink.entries) == 100, 30, "the thread to drain")
     logger.info("last words")
     assert log.stop(timeout_s=30) == 0
     assert sink.events() == [*map(str, range(100)), "last words"]

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from edgegw.errors import Exit
+from edgegw.signals import die_with_parent
 from edgegw.supervisor.spec import ChildSpec
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-_PR_SET_NAME = 15
+_PR_SET_NAME = 15  # prctl(2)
 _NAME_bytes = 15
 _STDERR = 2
 _STANDARD_FDS = 3
@@ -108,7 +108,7 @@ class Nursery:
             os._exit(code & 0xFF)
 
     def _become_own(self, spec: ChildSpec) -> None:
-        self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        die_with_parent(signal.SIGKILL)
         if os.getppid() != self._pid:  # it died before the line above
             os._exit(Exit.FAILED)
         _close_all_but(self._lifeline)
