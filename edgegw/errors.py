@@ -2,7 +2,8 @@
 
     EdgegwError
     ├── ConfigError        the file is wrong: tell the operator everything at once, start nothing
-    ├── DeviceError        the device is absent or misbehaves: close it, wait, open it again
+    ├── DeviceError        the device misbehaves: close it, wait, open it again, and climb the recovery ladder
+    │   └── DeviceAbsent   there is nothing under that name: look again soon, for nothing else can bring it
     ├── CodecError         bytes that are not a message of ours: count them, skip them
     ├── SpoolError         the spool cannot keep its promise: do not acknowledge
     ├── SinkError
@@ -75,6 +76,10 @@ class DeviceError(EdgegwError):
     """A device does not behave as its datasheet says."""
 
     exit_code = Exit.IO
+
+
+class DeviceAbsent(DeviceError):
+    """There is no node of that name: it is unplugged, or was never there. Looking again is cheap, and all that can be done."""
 
 
 class CodecError(EdgegwError):

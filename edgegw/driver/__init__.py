@@ -6,7 +6,15 @@ A driver is a module with three names:
     FIELDS    kind → field → float | int | str: what is measured, the unit ending the name, for ever
     read      read(options) is a generator: entering acquires the device, leaving releases it
 
-and one that is optional: SIMULATOR, a module whose plug(options) is a context manager that yields options of a virtual device.
+and some that are optional:
+
+    SIMULATOR    name of a module whose plug(options) is a context manager that yields options of a virtual device
+    reset        reset(options) is a generator, too: brings the device back to its senses, by its own reset or its power
+    calibrate    calibrate(options, part) is a generator: yields sentences for the person beside it, returns a Calibration
+    Calibration  frozen msgspec.Struct; Options then has a field `calibration: Calibration | None = None`
+    PARTS        what calibrate can be asked for, the usual one first: name → description
+
+A generator yields None at least once a second while it has nothing to say: that is the heartbeat. read and reset may be async.
 """
 
 from __future__ import annotations
@@ -15,6 +23,7 @@ import contextlib
 import difflib
 import importlib
 import importlib.metadata
+import inspect
 import pkgutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from types import ModuleType
@@ -22,15 +31,19 @@ from typing import Any
 
 import msgspec
 
+from edgegw.driver.drain import drained
 from edgegw.errors import EdgegwError, Exit
 from edgegw.reading import Sample
 
 FieldTypes = Mapping[str, type[float] | type[int] | type[str]]
 Options = Any
 Read = Callable[[Options], Generator[Sample | None, None, None]]
+Reset = Callable[[Options], Generator[None, None, None]]
+Calibrate = Callable[[Options, str], Generator[str | None, None, msgspec.Struct]]
 
 ENTRY_POINTS = "edgegw.drivers"
 VIRTUAL = "virtual"  # an option whose value is this, or starts with this and "?", asks for a virtual device
+NO_DRIVERS = {VIRTUAL, "buses", "finding"}  # packages in workers/ that drivers and commands share
 _TYPE_NAMES = {float: "float", int: "int", str: "text"}
 
 
@@ -38,6 +51,17 @@ class DriverError(EdgegwError):
     """No such driver, or a module that is not one."""
 
     exit_code = Exit.CONFIG
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Something that hangs on this machine, as `edgegw discover` shows it; each module of workers/finding yields such."""
+
+    bus: str  # serial, i2c, ble, camera
+    where: str  # the name that stays: /dev/serial/by-id/…, "bus 1, address 0x68", AA:BB:CC:DD:EE:FF
+    what: str  # vendor and model, what identifies itself there, the advertised name; "" where nothing is known
+    detail: str = ""  # what else helps to tell it from its neighbours: /dev/ttyUSB0, RSSI and services
+    driver: str = ""  # the driver that would read it, where that can be told or guessed
+    options: Mapping[str, str | int] = {}  # and what to write in its section
 
 
 class Driver(msgspec.Struct, frozen=True):
@@ -48,6 +72,10 @@ class Driver(msgspec.Struct, frozen=True):
     fields: Mapping[str, FieldTypes]
     read: Read
     simulator: str = ""
+    reset: Reset | None = None
+    calibrate: Calibrate | None = None
+    calibration: type[msgspec.Struct] | None = None
+    parts: Mapping[str, str] = {}
 
     def field_names(self) -> dict[str, dict[str, str]]:
         """FIELDS with its types spelled as words, as a Run carries them."""
@@ -56,7 +84,7 @@ class Driver(msgspec.Struct, frozen=True):
 
 def available() -> list[str]:
     """Names of the drivers that come with edgegw."""
-    return sorted(m.name for m in pkgutil.iter_modules(importlib.import_module("workers").__path__) if m.name != VIRTUAL)
+    return sorted(m.name for m in pkgutil.iter_modules(importlib.import_module("workers").__path__) if m.name not in NO_DRIVERS)
 
 
 def find(name: str) -> Driver:
@@ -69,7 +97,21 @@ def find(name: str) -> Driver:
         raise DriverError(f"{module.__name__} is not a driver: its Options is not a msgspec.Struct")
     if not all(of in _TYPE_NAMES for fields in module.FIELDS.values() for of in fields.values()):
         raise DriverError(f"{module.__name__} is not a driver: the types in its FIELDS must be float, int or str")
-    return Driver(name, module.Options, module.FIELDS, module.read, getattr(module, "SIMULATOR", ""))
+    return Driver(
+        name=name,
+        options=module.Options,
+        fields=module.FIELDS,
+        read=_synchronous(module.read),
+        simulator=getattr(module, "SIMULATOR", ""),
+        reset=_synchronous(module.reset) if hasattr(module, "reset") else None,
+        calibrate=getattr(module, "calibrate", None),
+        calibration=getattr(module, "Calibration", None),
+        parts=getattr(module, "PARTS", {}),
+    )
+
+
+def _synchronous(generate: Callable[..., Any]) -> Callable[..., Any]:
+    return drained(generate) if inspect.isasyncgenfunction(generate) else generate
 
 
 def bind(driver: Driver, values: Mapping[str, object]) -> Options:
