@@ -7,19 +7,35 @@ import msgspec
 from edgegw.reading import Value
 
 
+class Healed(msgspec.Struct, frozen=True):
+    """What one rung of the recovery ladder has done for a sensor, since the gateway's runtime directory was made."""
+
+    count: int = 0
+    last_ns: int = 0  # wall clock
+
+
 class SensorHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     """A worker's own view. Counts are of this run."""
 
     run: str = ""
     produced: int = 0
     dropped: int = 0
+    filtered: int = 0  # produced, and held back as the configuration asks
     bad: int = 0  # readings of quality bad
     faults: int = 0  # what went wrong on the wire and was skipped
     window: int = 0  # readings that the bridge has not acknowledged yet
     rate_hz: float = 0.0  # over the last few seconds
     newest_ns: int = 0  # wall clock of the newest reading; 0: none yet
     newest: dict[str, Value] = {}
+    rung: str = ""  # of the recovery ladder that is being tried; "" while all is well
+    healed: dict[str, Healed] = {}  # by rung
     why: str = ""  # "" while all is well; else one plain sentence
+
+
+class SharedHealth(msgspec.Struct, frozen=True):
+    """Of a process that reads several sensors."""
+
+    sensors: dict[str, SensorHealth]
 
 
 class SinkHealth(msgspec.Struct, frozen=True):

@@ -44,6 +44,16 @@ class Paths(msgspec.Struct, frozen=True):
         return self.runtime / "tally"
 
     @property
+    def receipts(self) -> Path:
+        """Directory of what the workers' recovery ladders have achieved, a file a sensor."""
+        return self.runtime / "receipts"
+
+    @property
+    def calibration(self) -> Path:
+        """Directory of what `edgegw calibrate` found, a file a sensor."""
+        return self.state / "calibration"
+
+    @property
     def spool(self) -> Path:
         """The spool's database."""
         return self.state / "spool.db"

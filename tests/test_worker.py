@@ -16,16 +16,22 @@ import pytest
 from edgegw import codec, tally
 from edgegw.clock import NS_PER_S
 from edgegw.codec import Push
+from edgegw.config import SensorPolicy
 from edgegw.driver import FieldTypes
-from edgegw.errors import DeviceError
+from edgegw.errors import DeviceAbsent, DeviceError
 from edgegw.process import Process
 from edgegw.reading import ClockState, Counts, Quality, Reading, Sample, Value
 from edgegw.signals import Lifeline
 from edgegw.tally import Tally
 from edgegw.testing import NoOptions, Script
-from edgegw.worker import uuid7
-from edgegw.worker.body import BATCH_readings, FAREWELL_s, REOPEN_MAX_s, SLICE_s, STEADY_ns, Worker
+from edgegw.worker.body import SLICE_s, Worker
+from edgegw.worker.ladder import ABSENT_s, DEADLINE_s, PROBE_s, Rung
 from edgegw.worker.link import Link
+from edgegw.worker.outlet import BATCH_readings, FAREWELL_s, Outlet
+from edgegw.worker.pulse import Pulse
+from edgegw.worker.recovery import Recovery, STEADY_ns
+from edgegw.worker.single import uuid7
+from edgegw.worker.stamp import Stamp
 from edgegw.worker.window import Window
 from tests.rig import RUN, Rig, Wire, fields
 
@@ -42,7 +48,18 @@ class Bench:
         self.clock = self.rig.clock
         self.wire = Wire(self.clock)
         self.window: Window = Window(RUN.id, 1000, drops_oldest=True)
-        self.linger_s = LINGER_s
+        self.policy = SensorPolicy(driver="scripted", linger_s=LINGER_s)
+        self.receipts: Path | None = None
+        self.resets: Sequence[Any] = ()
+        self.reset_at: list[int] = []
+        self.came_to_its_end = True
+
+    def fresh_process(self) -> None:
+        """As the supervisor would start one."""
+        self.window = Window(RUN.id, 1000, drops_oldest=True)
+        self.wire.acked.clear()
+        for file in self.directory.glob("run-*"):
+            file.unlink()
 
     def stop(self) -> None:
         self.rig.stop.ask()
@@ -59,14 +76,27 @@ class Bench:
         """Plays the lives to their end, which has to ask for the stop somewhere."""
         script = Script(*lives, fields=kinds) if kinds else Script(*lives)
         driver = script.driver()
+        if self.resets:
+            driver = msgspec.structs.replace(driver, reset=lambda _options: self._reset(script))
         run = fields(driver.field_names())
         counts = Tally(self.directory, run)
         link = Link(run, self.window, self.wire, self.clock)
+        process = process or self.rig.process
+        recovery = Recovery(self.clock, can_reset=bool(self.resets), may_restart=True, file=self.receipts)
+        pulse = Pulse(run, self.window, link, recovery, process.notifier, self.clock)
+        outlet = Outlet(self.window, link, counts, pulse, self.policy.linger_s, self.clock)
         try:
-            Worker(run, driver, self.window, link, counts, self.linger_s, process or self.rig.process).work(NoOptions())
+            self.came_to_its_end = Worker(driver, Stamp(run, self.policy, self.clock), outlet, recovery, process).work(NoOptions())
         finally:
             counts.close()
         return script
+
+    def _reset(self, script: Script) -> Iterator[None]:
+        self.reset_at.append(script.opened)
+        for step in self.resets:
+            if step:
+                step()
+            yield None
 
     def closing_counts(self) -> Counts:
         (ended,) = tally.ended(self.directory)
@@ -149,44 +179,92 @@ def test_a_batch_has_a_limit(bench: Bench) -> None:
     ids=["DeviceError", "OSError"],
 )
 def test_a_device_that_lets_go_is_opened_again(bench: Bench, error: Exception) -> None:
-    """Readings go on with the next seq; each change is logged once, with the reason; the device was closed before it was opened again."""
+    """Readings go on with the next seq; the loss is logged once, with the reason; the device was closed before it was opened again."""
     lives: list[list[Any]] = [[sample(), error], [error], [error], [sample(), bench.stop, None]]
     script = bench.run(*lives)
     assert (script.opened, script.closed) == (4, 4)
     assert bench.wire.seqs() == [0, 1]
     (lost,) = bench.rig.log("device_lost")
-    assert lost["why"] == str(error)
-    assert len(bench.rig.log("device_reads")) == 2
+    assert (lost["why"], lost["next"]) == (str(error), "reopen")
 
 
-def test_a_device_that_is_away_is_asked_less_and_less_often(bench: Bench) -> None:
-    """Pauses double up to a limit, however long it takes; the heartbeat goes on all the while, and says why."""
+def test_a_device_that_misbehaves_is_taken_up_the_ladder(bench: Bench, tmp_path: Path) -> None:
+    """Three times reopened, reset, reopened, reset; then a fresh process is asked for, which finds that it was. Logged once a rung."""
+    bench.receipts = tmp_path / "receipts" / "front.json"
+    bench.resets = [None, None]
+    script = bench.run(*[[DeviceError("deaf")]] * 30)
+    assert not bench.came_to_its_end
+    assert script.opened == 7
+    assert bench.reset_at == [4, 6]  # so many times it had been opened
+    assert [entry["next"] for entry in bench.rig.log("device_lost")] == ["reopen", "reset", "reopen", "reset", "restart"]
+    bench.fresh_process()
+    bench.run(*[[DeviceError("deaf")]] * 9, [bench.stop, None])
+    assert bench.came_to_its_end
+    assert bench.rig.log("device_lost")[-1]["next"] == "quarantine"
+    assert bench.rig.heard.health().rung == "quarantine"
+
+
+def test_in_quarantine_a_look_is_rare_and_the_heartbeat_goes_on(bench: Bench) -> None:
+    """Without a process to restart the top of the ladder is quarantine; the device is asked every PROBE_s, and status says why."""
     opened: list[int] = []
-
-    def note() -> None:
-        opened.append(bench.clock.now_ns)
-
-    away = [note, OSError(2, "No such file or directory")]
+    away = [lambda: opened.append(bench.clock.now_ns), OSError(5, "Input/output error")]
     bench.run(*[away] * 30, [bench.stop, None])
     pauses_s = [(after - before) / NS_PER_S for before, after in itertools.pairwise(opened)]
     assert 0.15 < pauses_s[0] < 0.3
-    assert max(pauses_s) <= REOPEN_MAX_s + SLICE_s
-    assert min(pauses_s[8:]) > REOPEN_MAX_s / 2
+    assert all(PROBE_s <= pause_s <= PROBE_s + SLICE_s for pause_s in pauses_s[6:])
     assert len(bench.rig.heard.beats) >= sum(pauses_s) / (1 + SLICE_s) - 1
-    assert "No such file" in bench.rig.heard.health().why
-    assert len(bench.rig.log("device_lost")) == 1
+    assert "Input/output error" in bench.rig.heard.health().why
+    assert len(bench.rig.log("device_lost")) == 2
+
+
+def test_an_absent_device_is_looked_for_often_and_for_ever(bench: Bench) -> None:
+    """No rung can plug it in, so none is climbed: the moment that it is there again it is opened."""
+    opened: list[int] = []
+    away = [lambda: opened.append(bench.clock.now_ns), DeviceAbsent("there is no port")]
+    bench.run(*[away] * 200, [sample(), bench.stop, None])
+    pauses_s = [(after - before) / NS_PER_S for before, after in itertools.pairwise(opened)]
+    assert max(pauses_s) <= ABSENT_s + 0.01
+    assert [entry["next"] for entry in bench.rig.log("device_lost")] == ["reopen"]
+
+
+def test_a_device_that_opens_and_says_nothing_has_a_deadline(bench: Bench) -> None:
+    """Heartbeats alone are no readings: after its rung's time it is reopened."""
+    script = bench.run([bench.passes(DEADLINE_s[Rung.REOPEN] - 1), None, bench.passes(2), None, sample()], [sample(), bench.stop, None])
+    assert script.opened == 2
+    assert "no sample" in bench.rig.log("device_lost")[0]["why"]
+
+
+def test_a_reset_that_does_not_end_has_a_deadline(bench: Bench) -> None:
+    """Its time over, it counts as failed, and the next rung is tried."""
+    bench.resets = [bench.passes(DEADLINE_s[Rung.RESET] + 1), None, bench.passes(1000)]
+    started = bench.clock.now_ns
+    bench.run(*[[DeviceError("deaf")]] * 4, [sample(), bench.stop, None])
+    assert bench.clock.now_ns - started < 100 * NS_PER_S
+
+
+def test_status_shows_which_rung_healed_it_when_and_how_often(bench: Bench) -> None:
+    """The rung that stood last before it was well for a while gets the credit; faults that did not keep a sample away are re-reads."""
+    bench.resets = [None]
+    well = [sample(), bench.passes(STEADY_ns / NS_PER_S), sample(), sample(faults=3)]
+    deaf = [DeviceError("deaf")]
+    bench.run([*well, *deaf], [*well, *deaf], *[deaf] * 3, [*well, bench.passes(1), None, bench.stop, None])
+    health = bench.rig.heard.health()
+    assert {rung: healed.count for rung, healed in health.healed.items()} == {"re-read": 3, "reopen": 1, "reset": 1}
+    assert health.healed["reset"].last_ns >= health.healed["reopen"].last_ns > 0
+    assert health.rung == ""
+    assert [entry["by"] for entry in bench.rig.log("device_healed")] == ["reopen", "reset"]
 
 
 def test_a_device_that_gives_one_reading_and_lets_go_does_not_flood_the_log(bench: Bench) -> None:
-    """One good frame is no recovery: pauses get longer all the same, and so the lines fewer."""
-    bench.run(*[[sample(), DeviceError("gone")]] * 20, [bench.stop, None])
-    seconds = bench.clock.now_ns / NS_PER_S
-    assert len(bench.rig.log("device_lost")) == 20
-    assert seconds > 20 * REOPEN_MAX_s / 2
+    """One good sample is no recovery: the climb goes on, and it is told by the rung, not by the failure."""
+    bench.run(*[[sample(), DeviceError("gone")]] * 50, [bench.stop, None])
+    assert len(bench.rig.log("device_lost")) == 2
+    assert bench.rig.heard.health().healed == {}
+    assert len(bench.wire.seqs()) == 50
 
 
-def test_a_device_that_was_well_for_a_while_is_opened_soon(bench: Bench) -> None:
-    """Old trouble does not count: the pause begins small again."""
+def test_a_device_that_was_well_for_a_while_begins_on_the_ground(bench: Bench) -> None:
+    """Old trouble does not count: the pause is small again, and the first rung is the first."""
     at: list[int] = []
 
     def note() -> None:
@@ -195,6 +273,7 @@ def test_a_device_that_was_well_for_a_while_is_opened_soon(bench: Bench) -> None
     well = [sample(), bench.passes(STEADY_ns / NS_PER_S), sample(), note, DeviceError("gone")]
     bench.run(*[[DeviceError("away")]] * 10, well, [note, bench.stop, None])
     assert at[1] - at[0] < 0.5 * NS_PER_S
+    assert bench.rig.log("device_lost")[-1]["next"] == "reopen"
 
 
 def test_a_driver_that_stops_reading_is_treated_as_a_lost_device(bench: Bench) -> None:
@@ -202,6 +281,16 @@ def test_a_driver_that_stops_reading_is_treated_as_a_lost_device(bench: Bench) -
     bench.run([sample()], [sample(), bench.stop, None])
     assert bench.wire.seqs() == [0, 1]
     assert "stopped reading" in bench.rig.log("device_lost")[0]["why"]
+
+
+def test_what_a_filter_holds_back_is_counted_and_leaves_no_gap(bench: Bench) -> None:
+    """Produced is everything; the filtered have no seq, so that a gap in the seqs still means a loss."""
+    bench.policy = SensorPolicy(driver="scripted", linger_s=LINGER_s, deadband={"distance_m": 0.5})
+    bench.run([*(sample(value) for value in (1.0, 1.1, 2.0, 2.1, 2.2, 3.0)), bench.passes(2), None, bench.stop, None])
+    assert [one.values[0] for one in bench.got()] == [1.0, 2.0, 3.0]
+    assert bench.wire.seqs() == [0, 1, 2]
+    assert bench.closing_counts() == Counts(produced=6, filtered=3)
+    assert bench.rig.heard.health().filtered == 3
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("distance_m"), ZeroDivisionError()])
@@ -285,7 +374,7 @@ def test_the_heartbeat_comes_only_from_the_loop(bench: Bench) -> None:
     def look() -> None:
         beats.append(len(bench.rig.heard.beats))
 
-    bench.run([look, bench.passes(60), look, None, look, *[bench.passes(1.0), None] * 5, look, bench.stop, None])
+    bench.run([look, bench.passes(30), look, None, look, *[bench.passes(1.0), None] * 5, look, bench.stop, None])
     assert beats == [0, 0, 1, 6]
 
 

@@ -181,7 +181,7 @@ def worker(name: str, file: Path | None) -> None:
     from edgegw.cli.settings import load, sensor
 
     settings = load(file)
-    raise SystemExit(body.run(settings, sensor(settings, name), None))
+    raise SystemExit(body.run(settings, name, [sensor(settings, name)], None))
 
 
 @main.command()
@@ -212,3 +212,14 @@ def db_init(file: Path | None, as_json: bool, user: str | None, password_file: P
     from edgegw.cli import database
 
     database.init(file, user, password_file, as_json=as_json)
+
+
+@main.command()
+@JSON
+@click.option("--toml", "as_toml", is_flag=True, help="Sections ready to paste into a configuration, and nothing else.")
+@click.option("--seconds", type=click.FloatRange(1, 60), default=5.0, show_default=True, metavar="S", help="How long to look and listen.")
+def discover(as_json: bool, as_toml: bool, seconds: float) -> None:
+    """What hangs on this machine: serial ports, I2C chips, Bluetooth peripherals, cameras."""
+    from edgegw.cli import discover as body
+
+    body.run(seconds, as_json=as_json, as_toml=as_toml)

@@ -48,8 +48,15 @@ def foreground(file: Path | None, logs: Path | None, parent: int | None) -> int:
         )
     ]
     specs += [
-        supervisor.ChildSpec(sensor.name, "worker", partial(worker.run, settings, sensor, logs), RestartPolicy(), stop_s=3.0)
-        for sensor in settings.sensors
+        supervisor.ChildSpec(
+            name,
+            "worker",
+            partial(worker.run, settings, name, sensors, logs),
+            RestartPolicy(),
+            stop_s=3.0,
+            sensors=tuple(sensor.name for sensor in sensors),
+        )
+        for name, sensors in settings.processes().items()
     ]
     log = Log("supervisor", destination("supervisor", logs), settings.gateway.log_level, secrets=settings.secrets())
     try:

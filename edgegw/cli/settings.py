@@ -21,7 +21,11 @@ class NoSuchSensor(EdgegwError):
 
 def load(file: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
     """The checked configuration. Raises ConfigError."""
-    return config.load(file, environ=environ, options_of=lambda name: driver.find(name).options)
+    return config.load(file, environ=environ, options_of=lambda name: driver.find(name).options, fields_of=_fields)
+
+
+def _fields(name: str) -> list[str]:
+    return [field for fields in driver.find(name).fields.values() for field in fields]
 
 
 def sensor(settings: Settings, name: str) -> SensorSettings:
@@ -40,7 +44,7 @@ def must_exist(where: Paths, patterns: Sequence[str]) -> None:
         if where.tap.exists():  # a bridge by hand
             return
         raise NotRunning("edgegw is not running; start it with `edgegw start`") from None
-    names = [child["name"] for child in children if child["role"] == "worker"]
+    names = [name for child in children for name in child["sensors"]]
     for pattern in patterns:
         if not fnmatch.filter(names, pattern.rpartition("/")[2]):
             raise NoSuchSensor(f"there is no sensor {pattern!r} (there are {', '.join(names)})")

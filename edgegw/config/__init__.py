@@ -16,12 +16,13 @@ from edgegw.config.layers import Layer, Layers, Source, gather, lay_environment
 from edgegw.config.places import default_path, defaults
 from edgegw.config.report import Report, dotted, meant
 from edgegw.config.secret import Secret
-from edgegw.config.sensors import OptionsOf, sensors
+from edgegw.config.sensors import FieldsOf, OptionsOf, sensors
 from edgegw.config.services import sinks
 from edgegw.config.settings import (
     GatewaySettings,
     MySQLSettings,
     RabbitMQSettings,
+    SensorPolicy,
     SensorSettings,
     Settings,
     SinksSettings,
@@ -38,6 +39,7 @@ __all__ = [
     "RabbitMQSettings",
     "SQLiteSettings",
     "Secret",
+    "SensorPolicy",
     "SensorSettings",
     "Settings",
     "SinksSettings",
@@ -58,11 +60,13 @@ def load(
     environ: Mapping[str, str] = os.environ,
     overrides: Mapping[str, Any] | None = None,
     options_of: OptionsOf,
+    fields_of: FieldsOf | None = None,
 ) -> Settings:
     """The configuration at `path` (None: at default_path), with everything laid over it.
 
     `overrides` are flags by dotted key ("gateway.log_level"); None values are flags not given. `options_of` gives a driver's
-    Options by the driver's name, or raises EdgegwError. Raises ConfigError, with every problem there is.
+    Options by the driver's name, or raises EdgegwError; `fields_of` likewise the names of what it measures. Raises ConfigError,
+    with every problem there is.
     """
     file = path or default_path(environ, os.geteuid())
     report = Report(gather(file, environ, overrides or {}))
@@ -72,7 +76,7 @@ def load(
     refuse_unknown(report, ("spool",), spool, keys_of(SpoolSettings))
     spool_settings = bind(report, ("spool",), spool, SpoolSettings)
     paths = Paths(gateway.runtime_dir, gateway.state_dir) if gateway else Paths(Path(), Path())
-    found = sensors(report, options_of)
+    found = sensors(report, options_of, fields_of)
     connected = sinks(report, environ, paths.store)
     report.close()
     if gateway is None or spool_settings is None:  # pragma: no cover - close() has raised

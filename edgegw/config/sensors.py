@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from edgegw.config.settings import NAME, RESERVED, SensorPolicy, SensorSettings
 from edgegw.errors import EdgegwError
 
 OptionsOf = Callable[[str], type[msgspec.Struct]]
+FieldsOf = Callable[[str], Collection[str]]
 
 # Option names that together say which device a sensor is, whatever its driver: a serial port, a Bluetooth peripheral, an I2C address.
 DEVICE_KEYS = (("port",), ("device",), ("bus", "address"))
@@ -24,8 +25,11 @@ VIRTUAL = "virtual"  # every virtual device is a new one
 _ADD = 'add one, as in [sensors.front] with driver = "tfluna" and port = "/dev/serial0"'
 
 
-def sensors(report: Report, options_of: OptionsOf) -> tuple[SensorSettings, ...]:
-    """[sensors.*] in file order; those of which nothing can be told are left out, and noted."""
+def sensors(report: Report, options_of: OptionsOf, fields_of: FieldsOf | None = None) -> tuple[SensorSettings, ...]:
+    """[sensors.*] in file order; those of which nothing can be told are left out, and noted.
+
+    `fields_of` gives the names that a driver measures, so that filters can be checked; without it any name will do.
+    """
     table = report.section(("sensors",))
     bound = [_sensor(report, name, options_of) for name in table]
     misspelt = any(key != "sensors" and meant(key, ("sensors",)) for key in report.values)
@@ -33,6 +37,9 @@ def sensors(report: Report, options_of: OptionsOf) -> tuple[SensorSettings, ...]
         report.add(("sensors",), "no sensor is configured", _ADD)
     found = tuple(sensor for sensor in bound if sensor)
     _refuse_shared_devices(report, found)
+    for sensor in found:
+        _check_process(report, sensor, tuple(table))
+        _check_filters(report, sensor, fields_of(sensor.driver) if fields_of else None)
     return found
 
 
@@ -78,6 +85,26 @@ def _options(report: Report, path: KeyPath, table: dict[str, Any], options_of: O
     for key in own:
         refuse_exposed_url(report, (*path, key), table.get(key))
     return bind(report, path, table, shape)
+
+
+def _check_process(report: Report, sensor: SensorSettings, sensors: tuple[str, ...]) -> None:
+    path = ("sensors", sensor.name, "process")
+    if sensor.process in RESERVED:
+        report.add(path, f"{sensor.process} is a process of the gateway itself", "give the shared process another name")
+    elif sensor.process in sensors:
+        report.add(path, f"{sensor.process} is a sensor, and has a process of that name", 'another name, as in process = "slow"')
+
+
+def _check_filters(report: Report, sensor: SensorSettings, fields: Collection[str] | None) -> None:
+    for key in ("median", "plausible", "deadband"):
+        for name in getattr(sensor, key):
+            if fields is not None and name not in fields:
+                near = meant(name, fields)
+                hint = f"did you mean {near}?" if near else f"it measures {', '.join(fields)}"
+                report.add(("sensors", sensor.name, key), f"{sensor.driver} does not measure {name}", hint)
+    for name, (low, high) in sensor.plausible.items():
+        if low > high:
+            report.add(("sensors", sensor.name, "plausible"), f"{name}: no number is both above {low:g} and below {high:g}", "lower one first")
 
 
 def _refuse_shared_devices(report: Report, found: tuple[SensorSettings, ...]) -> None:

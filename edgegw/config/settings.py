@@ -19,6 +19,10 @@ NAME = re.compile(r"[a-z0-9_-]{1,64}")
 RESERVED = ("bridge", "supervisor", "web")  # processes of the gateway itself
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z", extra={"words": "1 to 64 of the characters a-z 0-9 _ -"})]
+_SPAN = {"words": "two numbers in brackets, the lower one first, as in [0.1, 9.0]"}
+Span = Annotated[tuple[float, float], Meta(extra=_SPAN)]
+Median = Annotated[int, Meta(ge=3, le=31)]
+Band = Annotated[float, Meta(ge=0)]
 Linger = Annotated[float, Meta(ge=0.001, le=5)]
 AmqpName = Annotated[str, Meta(min_length=1, max_length=255)]  # a short string on the wire
 
@@ -46,6 +50,13 @@ class SensorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     linger_s: Linger = 0.1  # how long a worker collects before it sends
     window: Annotated[int, Meta(ge=64, le=1_000_000)] = 4096  # readings that a worker keeps until they are acknowledged
     on_full: Literal["drop_oldest", "drop_newest"] = "drop_oldest"
+    process: Name | None = None  # sensors that name the same one share it; None: a process of its own
+    # Filters, applied in the worker; field → what is asked for it.
+    median: dict[str, Median] = {}  # of so many samples
+    plausible: dict[str, Span] = {}  # outside of it a reading is bad
+    deadband: dict[str, Band] = {}  # sent only when it moved by more than this
+    deadband_max_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0  # or when so much time has passed
+    min_interval_s: Annotated[float, Meta(ge=0, le=86400)] = 0.0  # between two readings
 
 
 class SensorSettings(SensorPolicy, frozen=True, kw_only=True):
@@ -140,6 +151,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def sensor(self, name: str) -> SensorSettings | None:
         """The sensor called `name`, or None."""
         return next((sensor for sensor in self.sensors if sensor.name == name), None)
+
+    def processes(self) -> dict[str, tuple[SensorSettings, ...]]:
+        """Process → the sensors that it reads: one, unless several name the same process."""
+        grouped: dict[str, tuple[SensorSettings, ...]] = {}
+        for sensor in self.sensors:
+            name = sensor.process or sensor.name
+            grouped[name] = (*grouped.get(name, ()), sensor)
+        return grouped
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret text in here, for the log to blot out; RabbitMQ's public default is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import typing
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,10 @@ def fault(value: object, wanted: object) -> tuple[str, str] | None:
     """(what, suggestion) for a `value` that is not of the type `wanted`; None when it is. Strings are never quoted back."""
     if unfit := _unfit(value):
         return unfit, ""
+    if isinstance(value, dict) and typing.get_origin(wanted) is dict:  # msgspec would not say which of its values
+        for key, one in value.items():
+            if wrong := fault(one, typing.get_args(wanted)[1]):
+                return f"{key}: {wrong[0]}", wrong[1]
     try:
         msgspec.convert(value, wanted, dec_hook=_as_path)
     except msgspec.ValidationError as error:
@@ -74,6 +79,8 @@ def _explain(value: object, wanted: shape.Type, said: str) -> tuple[str, str]:
             return f"{value} is out of range", f"allowed is {_range(info)}"
         case shape.StrType():
             return f"expected {words}" if words else _length(info), ""
+        case shape.TupleType():
+            return f"expected {words or f'{len(info.item_types)} values in brackets'}", ""
         case shape.ListType() | shape.VarTupleType() | shape.SetType() | shape.FrozenSetType():
             item, words = bare(info.item_type)
             return f"expected a list, and in it only {words or _expected(item)}", ""
@@ -107,8 +114,10 @@ def kinds(info: shape.Type) -> tuple[type, ...]:
             return (str,)
         case shape.LiteralType() | shape.EnumType():
             return tuple({type(choice) for choice in _choices(info)})
-        case shape.ListType() | shape.VarTupleType() | shape.SetType() | shape.FrozenSetType():
+        case shape.ListType() | shape.VarTupleType() | shape.TupleType() | shape.SetType() | shape.FrozenSetType():
             return (list,)
+        case shape.DictType() | shape.StructType():
+            return (dict,)
         case shape.UnionType():
             return tuple(kind for one in info.types for kind in kinds(bare(one)[0]))
     return (object,)
@@ -122,7 +131,7 @@ def _expected(info: shape.Type) -> str:
             return "a number"
         case shape.UnionType():
             return " or ".join(_expected(bare(one)[0]) for one in info.types if not isinstance(one, shape.NoneType))
-    example = {bool: True, int: 1, str: "", list: []}.get(kinds(info)[0])
+    example = {bool: True, int: 1, str: "", list: [], dict: {}}.get(kinds(info)[0])
     return "another kind of value" if example is None else got(example)
 
 

@@ -63,13 +63,13 @@ class Family:
         return _orders((worker, worker.stop(now)) for worker in self._workers)
 
     def restart(self, names: Iterable[str], now: float) -> list[Order]:
-        """Fresh processes for these; names must be known."""
+        """Fresh processes for these, processes or sensors; names must be known."""
         wanted = set(names)
-        return _orders((child, child.restart(now)) for child in self.children if child.spec.name in wanted)
+        return _orders((child, child.restart(now)) for child in self.children if wanted & _names(child))
 
     def names(self) -> list[str]:
-        """In the order of start."""
-        return [child.spec.name for child in self.children]
+        """What can be restarted: processes, and the sensors that they read, in the order of start."""
+        return list(dict.fromkeys(name for child in self.children for name in (*child.spec.sensors, child.spec.name)))
 
     def bridge_heard(self, now: float) -> bool:
         """Whether the bridge has given a sign of life within its time."""
@@ -104,6 +104,10 @@ class Family:
 
     def _ticks(self, now: float) -> list[Order]:
         return _orders((child, child.tick(now)) for child in self.children)
+
+
+def _names(child: Child) -> set[str]:
+    return {child.spec.name, *child.spec.sensors}
 
 
 def _orders(answers: Iterable[tuple[Child, Do | None]]) -> list[Order]:

@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -22,6 +23,7 @@ _PR_SET_NAME = 15  # prctl(2)
 _NAME_bytes = 15
 _STDERR = 2
 _STANDARD_FDS = 3
+_REASONS: Mapping[int, str] = {Exit.IO: "ended itself (exit code 74), for its device or disk to get a fresh process"}
 
 
 class Process:
@@ -49,7 +51,7 @@ class Process:
         if result is None:
             return None
         if result.si_code == os.CLD_EXITED:
-            return f"exited with code {result.si_status}"
+            return _REASONS.get(result.si_status, f"exited with code {result.si_status}")
         return f"was killed by {_signal_name(result.si_status)}"
 
     def close(self) -> None:

@@ -24,3 +24,4 @@ class ChildSpec(msgspec.Struct, frozen=True):
     grace_s: float = 15.0  # from the start until it says READY
     watchdog_s: float = 3.0  # silence that means it hangs, once it has said READY; it should beat every third of that
     stop_s: float = 3.0  # between SIGTERM and force
+    sensors: tuple[str, ...] = ()  # whom to restart it for, beside its own name

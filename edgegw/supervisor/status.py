@@ -69,6 +69,7 @@ class Desk:
         return {
             "name": child.spec.name,
             "role": child.spec.role,
+            "sensors": list(child.spec.sensors),
             "state": child.state,
             "pid": self._crew.pid(child),
             "uptime_s": round(now - child.started_at, 3) if child.alive else None,

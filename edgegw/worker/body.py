@@ -1,68 +1,61 @@
-"""The loop of a sensor process: next, stamp, push, beat; and what to do when the device lets go."""
+"""The loop of one sensor: next, stamp, push, beat; and what to do when the device lets go."""
 
 from __future__ import annotations
 
 import contextlib
-import random
-from types import NoneType
 
-from edgegw import codec
 from edgegw.clock import NS_PER_S
 from edgegw.driver import Driver, Options, plugged
 from edgegw.errors import DeviceError
 from edgegw.process import Process
-from edgegw.reading import Quality, Reading, Run, Sample, Value
-from edgegw.retry import backoff
-from edgegw.tally import Tally
-from edgegw.worker.link import Link
-from edgegw.worker.pulse import Pulse
-from edgegw.worker.window import Window
+from edgegw.reading import Sample
+from edgegw.worker.ladder import DEADLINE_s, Rung, Step
+from edgegw.worker.outlet import Outlet
+from edgegw.worker.recovery import Recovery
+from edgegw.worker.stamp import Stamp
 
-BATCH_readings = 500
 SLICE_s = 0.25  # of waiting, between heartbeats
-FAREWELL_s = 1.5  # for the last acknowledgements
-REOPEN_BASE_s, REOPEN_MAX_s = 0.2, 5.0
-STEADY_ns = 5 * NS_PER_S  # a device that gave readings for so long is well; one that lets go sooner is given longer and longer pauses
-TEXT_chars = 10_000  # in one value
 
 
 class Worker:
     """One sensor. All of it happens in one thread, in one loop."""
 
-    def __init__(self, run: Run, driver: Driver, window: Window, link: Link, tally: Tally, linger_s: float, process: Process) -> None:
-        self._run = run
+    def __init__(self, driver: Driver, stamp: Stamp, outlet: Outlet, recovery: Recovery, process: Process) -> None:
         self._driver = driver
-        self._window = window
-        self._link = link
-        self._tally = tally
-        self._linger_ns = round(linger_s * NS_PER_S)
+        self._stamp = stamp
+        self._outlet = outlet
+        self._recovery = recovery
         self._clock = process.clock
         self._log = process.log
         self._notifier = process.notifier
         self._stop = process.stop
         self._lifeline = process.lifeline
-        self._pulse = Pulse(run, window, link, process.notifier, process.clock)
-        self._seq = 0
-        self._flushed_ns = 0
-        self._failures = 0
-        self._silent = True
-        self._heard_ns = 0
-        self._only_kind = next(iter(run.fields)) if len(run.fields) == 1 else ""
-        self._names = {kind: tuple(fields) for kind, fields in run.fields.items()}
+        self._told: Rung | None = None  # the rung that the log has been told of
+        self._attempts = 1
 
-    def work(self, options: Options) -> None:
-        """Read until asked to stop. Raises DriverError where options ask for a virtual device that there is not; bugs pass through."""
+    def work(self, options: Options) -> bool:
+        """Read until asked to stop (True), or until only a fresh process is left to try (False).
+
+        Raises DriverError where options ask for a virtual device that there is not; bugs pass through.
+        """
         self._notifier.ready()
+        going = True
         with plugged(self._driver, options) as real:
-            while not self._stopping():
+            step = Step(Rung.REOPEN, 0.0)
+            while not self._stopping() and (going := step.rung is not Rung.RESTART):
                 try:
-                    self._drain(real)
+                    self._attempt(real, step)
                 except (OSError, DeviceError) as error:
                     if not self._stopping():
-                        self._trouble(error)
-        self._farewell()
+                        step = self._trouble(error)
+        self._farewell(told=going)
+        return going
 
-    def _drain(self, options: Options) -> None:
+    def _attempt(self, options: Options, step: Step) -> None:
+        self._rest(step.wait_s)
+        if step.resets and not self._stopping():
+            self._reset(options)
+        self._recovery.opening()
         samples = self._driver.read(options)
         with contextlib.closing(samples):
             for sample in samples:
@@ -71,53 +64,54 @@ class Worker:
                 self._turn()
                 if self._stopping():
                     return
+                if sample is None and self._recovery.overdue(self._clock.monotonic_ns()):
+                    raise DeviceError("it can be opened, but gives no sample")
         raise DeviceError(f"driver {self._driver.name} stopped reading without saying why")
 
+    def _reset(self, options: Options) -> None:
+        assert self._driver.reset is not None
+        until_ns = self._clock.monotonic_ns() + round(DEADLINE_s[Rung.RESET] * NS_PER_S)
+        resetting = self._driver.reset(options)
+        with contextlib.closing(resetting):
+            for _ in resetting:
+                self._turn()
+                if self._stopping():
+                    return
+                if self._clock.monotonic_ns() > until_ns:
+                    raise DeviceError(f"its reset did not end within {DEADLINE_s[Rung.RESET]:.0f} s")
+
     def _take(self, sample: Sample) -> None:
-        clock = self._clock
-        kind = sample.kind or self._only_kind
-        values, quality = _storable(tuple([sample.values[name] for name in self._names[kind]]), sample.quality)
-        reading = Reading(
-            seq=self._seq,
-            time_ns=clock.wall_ns() - sample.age_ns,
-            boot_ns=clock.boot_ns() - sample.age_ns,
-            clock=clock.state(),
-            quality=quality,
-            values=values,
-        )
-        self._seq += 1
-        self._window.add(kind, reading)
-        self._tally.set(self._window.produced, 0, self._window.dropped)
-        self._pulse.note(kind, reading, sample.faults)
-        if self._silent:
-            self._heard()
+        kind, reading = self._stamp.reading(sample)
+        if reading is None:
+            self._outlet.hold_back(sample.faults)
+        else:
+            self._outlet.put(kind, reading, sample.faults)
+        if sample.faults and not self._recovery.silent:
+            self._recovery.reread()
+        if self._recovery.silent:
+            self._recovery.heard()
+            self._outlet.pulse.well()
+            if self._told is None:
+                self._log.info("device_reads", attempts=self._attempts)
 
     def _turn(self) -> None:
         now = self._clock.monotonic_ns()
-        if now - self._flushed_ns >= self._linger_ns or self._window.collected >= BATCH_readings:
-            self._flushed_ns = now
+        if self._outlet.due(now):
             if self._lifeline.cut():
                 self._stop.ask()
-            self._window.seal()
-            self._link.pump()
-            self._tally.set(self._window.produced, 0, self._window.dropped)
-            self._pulse.beat(now)
+            if healer := self._recovery.settle(now):
+                self._log.info("device_healed", by=healer.value, attempts=self._attempts)
+                self._told, self._attempts = None, 1
+            self._outlet.flush(now)
 
-    def _trouble(self, error: Exception) -> None:
-        if not self._silent and self._clock.monotonic_ns() - self._heard_ns >= STEADY_ns:
-            self._failures = 0
-        wait_s = backoff(self._failures, REOPEN_BASE_s, REOPEN_MAX_s, 0.2, random.random)
-        self._failures += 1
-        self._silent = True
-        if self._pulse.trouble(str(error)):
-            self._log.warning("device_lost", why=str(error), driver=self._driver.name)
-        self._rest(wait_s)
-
-    def _heard(self) -> None:
-        self._log.info("device_reads", attempts=self._failures + 1)
-        self._heard_ns = self._clock.monotonic_ns()
-        self._silent = False
-        self._pulse.well()
+    def _trouble(self, error: Exception) -> Step:
+        self._attempts += 1
+        step = self._recovery.failed(error)
+        self._outlet.pulse.trouble(str(error))
+        if self._told is not step.rung:
+            self._told = step.rung
+            self._log.warning("device_lost", why=str(error), driver=self._driver.name, next=step.rung.value)
+        return step
 
     def _rest(self, wait_s: float) -> None:
         clock = self._clock
@@ -126,30 +120,15 @@ class Worker:
             clock.sleep_until(clock.monotonic_ns() + min(left_ns, round(SLICE_s * NS_PER_S)))
             self._turn()
 
-    def _farewell(self) -> None:
-        clock = self._clock
+    def _farewell(self, *, told: bool) -> None:
         self._notifier.stopping()
-        until = clock.monotonic_ns() + round(FAREWELL_s * NS_PER_S)
-        self._window.seal()
-        self._link.pump()
-        while self._window.size and clock.monotonic_ns() < until:
-            self._link.wait(0.05)
-            self._link.pump()
-        self._tally.set(self._window.produced, 0, self._window.dropped)
-        self._log.info("worker_done", produced=self._window.produced, dropped=self._window.dropped, unacknowledged=self._window.size)
+        if told:
+            self._recovery.close()
+        self._outlet.farewell()
+        window = self._outlet.window
+        self._log.info(
+            "worker_done", produced=window.produced, filtered=window.filtered, dropped=window.dropped, unacknowledged=window.size
+        )
 
     def _stopping(self) -> bool:
         return self._stop.asked > 0
-
-
-def _storable(values: tuple[Value, ...], quality: Quality) -> tuple[tuple[Value, ...], Quality]:
-    """What JSON, SQL or a message has no place for becomes null, and its reading bad: the bridge would refuse the whole batch for it."""
-    if all(map(_fits, values)):
-        return values, quality
-    return tuple([value if _fits(value) else None for value in values]), Quality.BAD
-
-
-def _fits(value: Value) -> bool:
-    if type(value) is str:
-        return len(value) <= TEXT_chars and (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value))
-    return type(value) in (float, int, NoneType) and codec.storable(value)

@@ -9,6 +9,7 @@ from edgegw.health import SensorHealth
 from edgegw.notify import Notifier
 from edgegw.reading import Quality, Reading, Run
 from edgegw.worker.link import Link
+from edgegw.worker.recovery import Recovery
 from edgegw.worker.window import Window
 
 BEAT_ns = NS_PER_S
@@ -18,8 +19,10 @@ _SMOOTHING = 0.4  # of the rate, a beat: settles in about five seconds
 class Pulse:
     """Collects the facts and sends them with the heartbeat."""
 
-    def __init__(self, run: Run, window: Window, link: Link, notifier: Notifier, clock: Clock) -> None:
+    def __init__(self, run: Run, window: Window, link: Link, recovery: Recovery, notifier: Notifier, clock: Clock) -> None:
+        self.faults = 0
         self._run = run
+        self._recovery = recovery
         self._window = window
         self._link = link
         self._notifier = notifier
@@ -28,21 +31,18 @@ class Pulse:
         self._rate_hz = 0.0
         self._newest: tuple[str, Reading] | None = None
         self._bad = 0
-        self._faults = 0
         self._why = "waiting for the first reading"
 
     def note(self, kind: str, reading: Reading, faults: int) -> None:
         """A reading was taken, after so many faults on the wire."""
-        self._faults += faults
+        self.faults += faults
         self._newest = (kind, reading)
         if reading.quality is Quality.BAD:
             self._bad += 1
 
-    def trouble(self, why: str) -> bool:
-        """Why there are no readings; True when this is news."""
-        news = self._why != why
+    def trouble(self, why: str) -> None:
+        """Why there are no readings."""
         self._why = why
-        return news
 
     def well(self) -> None:
         """The device gives readings."""
@@ -64,12 +64,15 @@ class Pulse:
             run=self._run.id,
             produced=self._window.produced,
             dropped=self._window.dropped,
+            filtered=self._window.filtered,
             bad=self._bad,
-            faults=self._faults,
+            faults=self.faults,
             window=self._window.size,
             rate_hz=round(self._rate_hz, 2),
             newest_ns=newest.time_ns if newest else 0,
             newest=dict(zip(self._run.fields[kind], newest.values, strict=True)) if newest else {},
+            rung=self._recovery.rung or "",
+            healed=self._recovery.healed,
             why=self._why or self._waiting(),
         )
 

@@ -30,6 +30,7 @@ class Window:
         self.collected = 0  # readings not sealed yet
         self.size = 0  # readings held
         self.produced = 0
+        self.filtered = 0
         self.dropped = 0
 
     @property
@@ -47,9 +48,14 @@ class Window:
         self.collected += 1
         self.size += 1
 
+    def skip(self) -> None:
+        """A reading was produced that nobody wants: it has no seq, and no place here."""
+        self.produced += 1
+        self.filtered += 1
+
     def seal(self) -> None:
         """Make batches of what was collected, one a kind, or more where there is much text in it."""
-        counts = Counts(produced=self.produced, dropped=self.dropped)
+        counts = Counts(produced=self.produced, filtered=self.filtered, dropped=self.dropped)
         for kind, readings in self._collecting.items():
             for part in _parts(readings):
                 self._unsent.append(Push(self._number, Batch(self._run, kind, counts, part)))
