@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegw.worker.ladder import DEADLINE_s, PROBE_s, PROBES_A_RESET, REOPEN_MAX_s, Means, Rung, step
+from edgegw.worker.ladder import PROBES_A_RESET, DEADLINE_s, Means, PROBE_s, REOPEN_MAX_s, Rung, step
 
 LONGER = "reopen reopen reopen reset reopen reset restart quarantine quarantine"
 SHORTER = "reopen reopen reopen reopen reopen reopen restart quarantine quarantine"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from edgegw.cli import show
 from edgegw.cli.status import headline
+from edgegw.worker.ladder import PROBE_s, Rung
 
 
 def a_child(name: str = "front", state: str = "RUNNING", why: str = "", health: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -78,7 +80,41 @@ def test_nothing_read_yet_shows_a_dash() -> None:
 
 def test_the_supervisors_reason_wins_over_the_workers() -> None:
     """A process that is in backoff says why it ended, not what it said last."""
-    assert show.why(a_child(why="killed by SIGKILL", health={"why": "waiting"})) == "killed by SIGKILL"
+    (row,) = show.rows(a_child(why="killed by SIGKILL", health={"why": "waiting"}))
+    assert row.why == "killed by SIGKILL"
+
+
+def test_sensors_that_share_a_process_have_a_line_each() -> None:
+    """Below the process, with their own state, reading and reason; the process itself reads nothing."""
+    door = {"rate_hz": 1.0, "newest_ns": 1, "newest": {"distance_m": 2.0}}
+    gate = {"rate_hz": 0.0, "why": "nobody answers", "rung": "quarantine"}
+    answer = an_answer(a_child("slow", health={"sensors": {"door": door, "gate": gate}}))
+    text = rendered(answer)
+    assert [row.name for row in show.rows(answer["children"][0])] == ["slow", "door", "gate"]
+    assert show.unwell(answer) == ["gate"]
+    assert re.search(r"^  door +RUNNING .* 1\.0 Hz", text, re.MULTILINE)
+    assert re.search(r"^  gate +QUARANTINED ", text, re.MULTILINE)
+    assert "gate  nobody answers  [nothing helped so far" in text
+
+
+def test_what_healed_a_sensor_is_shown_with_count_and_age() -> None:
+    """Every rung that helped, and how long ago it did so last."""
+    health = {"healed": {"re-read": {"count": 12, "last_ns": 10**9}, "reset": {"count": 1, "last_ns": 0}}}
+    assert show.healed(health, 240 * 10**9) == "re-read 12× (4 min ago), reset 1× (4 min ago)"
+    assert show.healed({}) == ""
+
+
+def test_three_axes_are_shown_as_one() -> None:
+    """Six names that differ in a letter would fill the line; what has no z stays as it is."""
+    values = {"acceleration_x_m_s2": 0.1, "acceleration_y_m_s2": -0.2, "acceleration_z_m_s2": 9.81, "temperature_degC": None}
+    assert show.compact(values) == {"acceleration_m_s2": "0.1,-0.2,9.81", "temperature_degC": "-"}
+    assert show.compact({"laser_x_px": 1.0, "laser_y_px": 2.0}) == {"laser_x_px": "1", "laser_y_px": "2"}
+
+
+def test_every_rung_has_its_words() -> None:
+    """Whatever is being tried, the line says so."""
+    assert set(show.RUNGS) == {rung.value for rung in Rung} - {Rung.REREAD.value}
+    assert f"{PROBE_s:.0f} s" in show.RUNGS["quarantine"]
 
 
 def test_unwell_names_processes_and_sinks() -> None:

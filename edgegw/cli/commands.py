@@ -173,6 +173,17 @@ def try_(driver: str, options: tuple[str, ...], as_json: bool, count: int | None
 
 
 @main.command()
+@click.argument("sensor")
+@click.argument("part", required=False)
+@CONFIG
+def calibrate(sensor: str, part: str | None, file: Path | None) -> None:
+    """Measure what SENSOR gets wrong and correct it from then on, as in: edgegw calibrate imu six"""
+    from edgegw.cli import calibrate as body
+
+    body.run(file, sensor, part)
+
+
+@main.command()
 @click.argument("name")
 @CONFIG
 def worker(name: str, file: Path | None) -> None:

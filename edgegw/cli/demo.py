@@ -160,11 +160,11 @@ class _Lines:
         return None
 
     def show(self, answer: Mapping[str, Any], elapsed_s: float) -> None:
-        for child in answer["children"]:
-            health = child.get("health") or {}
+        for row in (row for child in answer["children"] for row in show.rows(child)):
+            health = row.health
             rate = f"{health['rate_hz']:6.1f} Hz  {show.newest(health)}" if "rate_hz" in health else ""
             lag = "  ".join(f"{sink['name']} lag {sink['lag']}" for sink in health.get("sinks", ()))
-            self._console.print(f"{elapsed_s:4.0f} s  {child['name']:<10} {child['state']:<10} {rate}{lag}  {show.why(child)}".rstrip())
+            self._console.print(f"{elapsed_s:4.0f} s  {row.name:<10} {row.state:<10} {rate}{lag}  {row.why}".rstrip())
 
 
 def _spawn(config: Path, settings: Settings) -> subprocess.Popen[bytes]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,14 @@ STYLES = {
     "down": "red",
 }
 
+# What is being done about a sensor's trouble, by the rung of the recovery ladder.
+RUNGS = {
+    "reopen": "it is being opened again",
+    "reset": "it is being reset",
+    "restart": "being tried in a fresh process",
+    "quarantine": "nothing helped so far; it is tried again every 15 s",
+}
+
 Child = Mapping[str, Any]
 
 
@@ -30,14 +39,37 @@ def console() -> Console:
     return found if found.is_terminal else Console(highlight=False, width=160)
 
 
-def why(child: Child) -> str:
-    """Why a process is not well; "" when it is."""
-    return str(child.get("why") or (child.get("health") or {}).get("why") or "")
+class Row(msgspec.Struct, frozen=True):
+    """A line of the table: a process, or one of the several sensors that share one."""
+
+    name: str
+    state: str
+    child: Child
+    health: Mapping[str, Any]
+    why: str
+    indented: bool = False
+
+
+def rows(child: Child) -> list[Row]:
+    """The lines of one process: itself, and below it its sensors where there are several."""
+    health = child.get("health") or {}
+    shared: Mapping[str, Any] = health.get("sensors", {})
+    own = str(child.get("why") or health.get("why") or "")
+    state = child["state"]
+    if not shared:
+        return [Row(child["name"], _state(state, health), child, health, own)]
+    each = [Row(name, _state(state, of), child, of, str(of.get("why", "")), indented=True) for name, of in shared.items()]
+    return [Row(child["name"], state, child, {}, own), *each]
+
+
+def _state(state: str, health: Mapping[str, Any]) -> str:
+    """A sensor that its own process has given up for now is as good as quarantined, though the process lives."""
+    return "QUARANTINED" if state == "RUNNING" and health.get("rung") == "quarantine" else state
 
 
 def unwell(answer: Mapping[str, Any]) -> list[str]:
-    """Names of what is not well: processes and sinks."""
-    names = [child["name"] for child in answer["children"] if child["state"] != "RUNNING" or why(child)]
+    """Names of what is not well: processes, sensors and sinks."""
+    names = [row.name for child in answer["children"] for row in rows(child) if row.state != "RUNNING" or row.why]
     return names + [sink["name"] for sink in sinks(answer) if not sink["up"] or sink["why"]]
 
 
@@ -48,37 +80,50 @@ def sinks(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def tables(answer: Mapping[str, Any]) -> RenderableType:
     """Everything that `status` shows."""
-    return Group(_processes(answer["children"]), _sinks(answer))
+    every = [row for child in answer["children"] for row in rows(child)]
+    return Group(_processes(every), _sinks(answer), *_reasons(every, sinks(answer)))
 
 
-def _processes(children: Sequence[Child]) -> Table:
+def _processes(every: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, justify in (
-        ("PROCESS", "left"),
-        ("STATE", "left"),
-        ("PID", "right"),
-        ("UP", "right"),
-        ("RESTARTS", "right"),
-        ("FAULTS", "right"),
-        ("RATE", "right"),
-    ):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type] # mypy widens the literals of the tuple
-    table.add_column("NEWEST", no_wrap=True, overflow="ellipsis", max_width=64)
-    table.add_column("WHY", overflow="fold")
-    for child in children:
-        health = child.get("health") or {}
+    for heading in ("PROCESS", "STATE", "PID", "UP", "RESTARTS", "FAULTS", "RATE"):
+        table.add_column(heading, justify="left" if heading in ("PROCESS", "STATE") else "right", no_wrap=True)
+    table.add_column("NEWEST", no_wrap=True, overflow="ellipsis", max_width=80)
+    table.add_column("HEALED", overflow="fold")
+    for row in every:
+        child, health = row.child, row.health
+        process = ("", "", "") if row.indented else (str(child["pid"] or "-"), span(child["uptime_s"]), str(child["restarts"]))
         table.add_row(
-            child["name"],
-            Text(child["state"], STYLES.get(child["state"], "")),
-            str(child["pid"] or "-"),
-            span(child["uptime_s"]),
-            str(child["restarts"]),
+            f"  {row.name}" if row.indented else row.name,
+            Text(row.state, STYLES.get(row.state, "")),
+            *process,
             str(health.get("faults", 0)) if "rate_hz" in health else "-",
             f"{health['rate_hz']:.1f} Hz" if "rate_hz" in health else "-",
             newest(health),
-            Text(why(child), "yellow"),
+            healed(health),
         )
     return table
+
+
+def _reasons(every: Sequence[Row], found: Sequence[Mapping[str, Any]]) -> list[Text]:
+    """What is wrong, in whole sentences: a table's column would chop them up."""
+    wrong = [(row.name, row.why, RUNGS.get(str(row.health.get("rung", "")), "")) for row in every if row.why]
+    wrong += [(sink["name"], sink["why"], "") for sink in found if sink["why"]]
+    if not wrong:
+        return []
+    width = max(len(name) for name, _, _ in wrong)
+    lines = [Text("\nWhat is wrong:", "bold")]
+    for name, reason, rung in wrong:
+        lines.append(Text(f"  {name:<{width}}  ").append(reason, "yellow").append(f"  [{rung}]" if rung else "", "dim"))
+    return lines
+
+
+def healed(health: Mapping[str, Any], now_ns: int | None = None) -> str:
+    """Which rungs of the recovery ladder helped, how often, and how long ago the last time was."""
+    now_ns = now_ns or time.time_ns()
+    return ", ".join(
+        f"{rung} {of['count']}× ({span(max(0.0, (now_ns - of['last_ns']) / 1e9))} ago)" for rung, of in health.get("healed", {}).items()
+    )
 
 
 def _sinks(answer: Mapping[str, Any]) -> RenderableType:
@@ -88,11 +133,10 @@ def _sinks(answer: Mapping[str, Any]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("SINK", "STATE", "DELIVERED", "LAG", "BEHIND", "DEAD"):
         table.add_column(heading, justify="left" if heading in ("SINK", "STATE") else "right", no_wrap=True)
-    table.add_column("WHY", overflow="fold")
     for sink in found:
         state = "up" if sink["up"] else "down"
         counts = (f"{sink['delivered']}", f"{sink['lag']}", span(sink["lag_s"]), f"{sink['dead']}")
-        table.add_row(sink["name"], Text(state, STYLES[state]), *counts, Text(sink["why"], "yellow"))
+        table.add_row(sink["name"], Text(state, STYLES[state]), *counts)
     spool: Mapping[str, Any] = next((child["health"] for child in answer["children"] if (child.get("health") or {}).get("sinks")), {})
     return Group(
         Text(""), table, Text(f"\nspool: {size(spool.get('spool_bytes', 0))}, {spool.get('stored', 0)} readings since the bridge started")
@@ -104,8 +148,20 @@ def newest(health: Mapping[str, Any], now_ns: int | None = None) -> str:
     if not health.get("newest_ns"):
         return "-"
     age_s = max(0.0, ((now_ns or time.time_ns()) - health["newest_ns"]) / 1e9)
-    values = " ".join(f"{name}={brief(value)}" for name, value in health["newest"].items())
+    values = " ".join(f"{name}={value}" for name, value in compact(health["newest"]).items())
     return f"{values}  {span(age_s)} ago" if age_s >= 2 else values
+
+
+def compact(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values in a few characters; what has an x, a y and a z becomes one."""
+    short: dict[str, str] = {}
+    for name, value in values.items():
+        axes = [name.replace("_x_", f"_{axis}_") for axis in "xyz"]
+        if "_x_" in name and all(axis in values for axis in axes):
+            short[name.replace("_x_", "_")] = ",".join(brief(values[axis]) for axis in axes)
+        elif not any(f"_{axis}_" in name and name.replace(f"_{axis}_", "_") in short for axis in "yz"):
+            short[name] = brief(value)
+    return short
 
 
 def brief(value: object) -> str:

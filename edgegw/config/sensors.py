@@ -104,7 +104,7 @@ def _check_filters(report: Report, sensor: SensorSettings, fields: Collection[st
                 report.add(("sensors", sensor.name, key), f"{sensor.driver} does not measure {name}", hint)
     for name, (low, high) in sensor.plausible.items():
         if low > high:
-            report.add(("sensors", sensor.name, "plausible"), f"{name}: no number is both above {low:g} and below {high:g}", "lower one first")
+            report.add(("sensors", sensor.name, "plausible"), f"{name}: no number is both above {low:g} and below {high:g}", "swap the two")
 
 
 def _refuse_shared_devices(report: Report, found: tuple[SensorSettings, ...]) -> None:

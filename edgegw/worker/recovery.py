@@ -93,7 +93,8 @@ class Recovery:
     def close(self) -> None:
         """The process ends because it was told to: the next one begins on the ground."""
         self._receipts.restarted = False
-        self._write()
+        if self._receipts.healed or (self._file and self._file.exists()):
+            self._write()
 
     def _credit(self) -> Rung | None:
         healer, self.rung, self._failures = self.rung, None, 0

@@ -53,7 +53,8 @@ class Choir:
         now = self._clock.monotonic_ns()
         living = [name for name, done in self._done.items() if not done]
         if living and all(name in self._beats and now - self._beats[name][0] < FRESH_ns for name in living):
-            each = ",".join(f"{msgspec.json.encode(name).decode()}:{health}" for name, (_, health) in self._beats.items())
+            told = [(name, self._beats[name][1]) for name in self._done if name in self._beats]  # in the order of the configuration
+            each = ",".join(f"{msgspec.json.encode(name).decode()}:{health}" for name, health in told)
             self._notifier.beat(f'{{"sensors":{{{each}}}}}')
 
 

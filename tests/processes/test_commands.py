@@ -245,8 +245,11 @@ def test_unplugged_and_plugged_again() -> None:
         luna.port.plug()
         produced = health(made)["plug"]["produced"]
         until(lambda: made.run("status").returncode == 0 and health(made)["plug"]["produced"] > produced + 50, 60, "readings again")
-        told = events(made, "plug", "device_lost", "device_reads")
-    assert told in (["device_reads", "device_lost", "device_lost", "device_reads"], ["device_reads", "device_lost", "device_reads"])
+        until(lambda: health(made)["plug"].get("healed", {}).get("reopen"), 60, "the receipt")
+        told = events(made, "plug", "device_lost", "device_reads", "device_healed")
+        shown = made.run("status").stdout
+    assert told == ["device_reads", "device_lost", "device_healed"]
+    assert "reopen 1× (" in shown
     place.rmdir()
 
 
