@@ -19,7 +19,8 @@ SENSOR = '[sensors.front]\ndriver = "lidar"\nport = "virtual"\n'
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
-    return config.load(path, environ={"HOME": "/home/pi", **(environ or {})}, overrides=overrides, options_of=options_of)
+    environ = {"HOME": "/home/pi", **(environ or {})}
+    return config.load(path, environ=environ, overrides=overrides, options_of=options_of, fields_of=lambda _: ("distance_m", "strength"))
 
 
 def problems(path: Path, environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None) -> list[Problem]:

@@ -111,7 +111,7 @@ def _refuse_shared_devices(report: Report, found: tuple[SensorSettings, ...]) ->
     owners: dict[tuple[object, ...], str] = {}
     for sensor in found:
         for keys in DEVICE_KEYS:
-            device = tuple(_canonical(getattr(sensor.options, key, None)) for key in keys)
+            device = tuple(_canonical(key, getattr(sensor.options, key, None)) for key in keys)
             if None in device:
                 continue
             owner = owners.setdefault((*keys, *device), sensor.name)
@@ -120,8 +120,10 @@ def _refuse_shared_devices(report: Report, found: tuple[SensorSettings, ...]) ->
                 report.add(("sensors", sensor.name, keys[0]), what, "a device has one reader: change one of the two")
 
 
-def _canonical(value: object) -> object:
-    """A device by one name: /dev/serial0 and the ttyAMA0 that it links to are the same. None: no device at all."""
+def _canonical(key: str, value: object) -> object:
+    """A device by one name: /dev/serial0 and the ttyAMA0 that it links to are the same, and bus 1 is /dev/i2c-1. None: no device at all."""
+    if key == "bus" and isinstance(value, int):
+        return f"/dev/i2c-{value}"
     if not isinstance(value, str):
         return value
     if value.partition("?")[0] == VIRTUAL:
