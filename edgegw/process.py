@@ -46,9 +46,11 @@ def entered(name: str, settings: Settings, logs: Path | None, lifeline: int) -> 
         yield Process(clock=clock, log=log.logger(), notifier=notifier, stop=stop, lifeline=Lifeline(lifeline))
     except EdgegwError as error:
         log.logger().critical("process_cannot_go_on", why=str(error))
+        notifier.status(str(error))  # last words, for `edgegw status`
         raise
-    except Exception:
+    except Exception as error:
         log.logger().critical("process_bug", exc_info=True)
+        notifier.status(f"a bug, of which the log has the details: {type(error).__name__}: {error}")
         raise
     finally:
         notifier.close()

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from edgegw import control
 from edgegw.account import Account
-from edgegw.cli import show
+from edgegw.cli import again, show
 from edgegw.cli.books import accounts, table, verdict
 from edgegw.cli.settings import load
 from edgegw.config import Settings
@@ -169,24 +169,12 @@ class _Lines:
 
 def _spawn(config: Path, settings: Settings) -> subprocess.Popen[bytes]:
     settings.paths.logs.mkdir(parents=True)
-    command = [
-        sys.executable,
-        "-m",
-        "edgegw",
-        "start",
-        "--foreground",
-        "--parent",
-        str(os.getpid()),
-        "-c",
-        str(config),
-        "--logs",
-        str(settings.paths.logs),
-    ]
+    command = again.command("start", "--foreground", "--parent", str(os.getpid()), "-c", str(config), "--logs", str(settings.paths.logs))
     with (settings.paths.logs / "stderr.txt").open("wb") as errors:
         # A session of its own: Ctrl-C is for us, who then stop the gateway in order.
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True, env=_environment()
-        )
+        env = again.environment(_environment())
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=errors, start_new_session=True, env=env)
 
 
 def _environment() -> dict[str, str]:

@@ -7,13 +7,13 @@ import secrets
 import select
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from edgegw import __version__
+from edgegw.cli import again
 from edgegw.config import Settings
 from edgegw.errors import EdgegwError, Exit, NotRunning
 
@@ -96,7 +96,7 @@ def _prepared(errors: Path) -> int:
 
 
 def _spawn(errors_file: Path, file: Path | None, address: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "edgegw", "start", "--foreground", "--logs", str(errors_file.parent)]
+    command = again.command("start", "--foreground", "--logs", str(errors_file.parent))
     if file is not None:
         command += ["--config", str(file.absolute())]
     with errors_file.open("ab") as errors:
@@ -106,7 +106,7 @@ def _spawn(errors_file: Path, file: Path | None, address: str) -> subprocess.Pop
             stdout=subprocess.DEVNULL,
             stderr=errors,
             start_new_session=True,
-            env={**os.environ, "NOTIFY_SOCKET": address},
+            env={**again.environment(), "NOTIFY_SOCKET": address},
         )
 
 

@@ -30,6 +30,7 @@ RUNGS = {
     "quarantine": "nothing helped so far; it is tried again every 15 s",
 }
 
+MANY = 4
 Child = Mapping[str, Any]
 
 
@@ -153,9 +154,11 @@ def newest(health: Mapping[str, Any], now_ns: int | None = None) -> str:
 
 
 def compact(values: Mapping[str, Any]) -> dict[str, str]:
-    """Values in a few characters; what has an x, a y and a z becomes one."""
+    """Values in a few characters; what has an x, a y and a z becomes one, and of many the nulls are left out."""
     short: dict[str, str] = {}
     for name, value in values.items():
+        if value is None and len(values) > MANY:
+            continue
         axes = [name.replace("_x_", f"_{axis}_") for axis in "xyz"]
         if "_x_" in name and all(axis in values for axis in axes):
             short[name.replace("_x_", "_")] = ",".join(brief(values[axis]) for axis in axes)

@@ -124,7 +124,8 @@ class Child:
         """The process is gone; `reason` in plain words."""
         self.alive = False
         self.due = math.inf
-        blame, self._blame = self._blame or reason, ""
+        last_words = f"{self.said} ({reason})" if self.said else reason
+        blame, self._blame = self._blame or last_words, ""
         if self._aim is _Aim.REST:
             self._become(State.EXITED, blame)
         elif self._aim is _Aim.RUN_AT_ONCE:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn, Self
 
-from edgegw.errors import Exit
+from edgegw.errors import EdgegwError, Exit
 from edgegw.signals import die_with_parent
 from edgegw.supervisor.spec import ChildSpec
 
@@ -101,6 +101,8 @@ class Nursery:
         try:
             self._become_own(spec)
             code = int(spec.body(self._lifeline))
+        except EdgegwError as error:  # told and logged by whoever raised it
+            code = error.exit_code
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else Exit.INTERNAL if error.code else Exit.DONE
         except BaseException:  # noqa: BLE001 - whatever it is, the child must not return into the code of its parent
