@@ -25,6 +25,8 @@ COMMANDS = {
     "logs": ["--config", "--json", "--follow", "--sensor"],
     "check": ["--config", "--json", "--probe"],
     "try": ["DRIVER", "--json", "-n", "--seconds"],
+    "discover": ["--json", "--toml", "--seconds"],
+    "calibrate": ["SENSOR", "PART", "--config"],
     "worker": ["NAME", "--config"],
     "bridge": ["--config"],
     "db init": ["--config", "--user", "--password-file", "--json"],

@@ -94,7 +94,7 @@ def test_sensors_that_share_a_process_have_a_line_each() -> None:
     assert show.unwell(answer) == ["gate"]
     assert re.search(r"^  door +RUNNING .* 1\.0 Hz", text, re.MULTILINE)
     assert re.search(r"^  gate +QUARANTINED ", text, re.MULTILINE)
-    assert "gate  nobody answers  [nothing helped so far" in text
+    assert "gate  nobody answers [nothing helped so far" in text
 
 
 def test_what_healed_a_sensor_is_shown_with_count_and_age() -> None:

@@ -233,4 +233,6 @@ def discover(as_json: bool, as_toml: bool, seconds: float) -> None:
     """What hangs on this machine: serial ports, I2C chips, Bluetooth peripherals, cameras."""
     from edgegw.cli import discover as body
 
+    if as_json and as_toml:
+        raise click.UsageError("--json or --toml, not both")
     body.run(seconds, as_json=as_json, as_toml=as_toml)

@@ -106,17 +106,16 @@ def _processes(every: Sequence[Row]) -> Table:
     return table
 
 
-def _reasons(every: Sequence[Row], found: Sequence[Mapping[str, Any]]) -> list[Text]:
-    """What is wrong, in whole sentences: a table's column would chop them up."""
+def _reasons(every: Sequence[Row], found: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    """What is wrong, in whole sentences: a column among others would chop them up."""
     wrong = [(row.name, row.why, RUNGS.get(str(row.health.get("rung", "")), "")) for row in every if row.why]
     wrong += [(sink["name"], sink["why"], "") for sink in found if sink["why"]]
     if not wrong:
         return []
-    width = max(len(name) for name, _, _ in wrong)
-    lines = [Text("\nWhat is wrong:", "bold")]
+    lines = Table(box=None, pad_edge=False, show_header=False)
     for name, reason, rung in wrong:
-        lines.append(Text(f"  {name:<{width}}  ").append(reason, "yellow").append(f"  [{rung}]" if rung else "", "dim"))
-    return lines
+        lines.add_row(f"  {name}", Text(reason, "yellow").append(f" [{rung}]" if rung else "", "dim"))
+    return [Text("\nWhat is wrong:", "bold"), lines]
 
 
 def healed(health: Mapping[str, Any], now_ns: int | None = None) -> str:
