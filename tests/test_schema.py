@@ -10,7 +10,6 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from edgegw import driver
 from edgegw.sinks import schema, sql
 from edgegw.sinks.schema import COMMON, KEY, KINDS, TABLES, Dialect
 from tests.records import a_run
@@ -116,14 +115,6 @@ def test_as_many_runs_are_remembered_as_a_gateway_has_and_no_more() -> None:
     for number in range(1, 5000):
         dimensions.ids(a_run(number))
     assert dimensions.ids(a_run(0)) != first
-
-
-@pytest.mark.parametrize("name", driver.available())
-def test_every_driver_of_ours_has_its_columns(name: str) -> None:
-    """What a driver calls a value, and its type, is what the table of its kind has."""
-    for kind, fields in driver.find(name).field_names().items():
-        assert kind in KINDS
-        assert fields == {field: KINDS[kind].get(field) for field in fields}
 
 
 def _identifiers(statement: str) -> list[str]:

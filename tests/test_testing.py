@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 
 import pytest
 
@@ -94,6 +96,12 @@ def test_the_clock_moves_only_when_somebody_sleeps() -> None:
     ticks = every(0.5, clock)
     assert [next(ticks) for _ in range(10)] == [0] * 10
     assert clock.monotonic_ns() == (3_601 + 4.5) * 10**9
+
+
+def test_it_does_not_need_pytest() -> None:
+    """Whoever has another way of testing, or a script, can import all of it."""
+    code = "import sys, edgegw.testing, edgegw.testing.drivers; sys.exit('pytest' in sys.modules or '_pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 def test_the_scripted_device_plays_its_lives() -> None:

@@ -15,6 +15,7 @@ and some that are optional:
     PARTS        what calibrate can be asked for, the usual one first: name → description
 
 A generator yields None at least once a second while it has nothing to say: that is the heartbeat. read and reset may be async.
+edgegw.testing.drivers has the contract suite that every driver should pass.
 """
 
 from __future__ import annotations

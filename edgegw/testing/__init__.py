@@ -1,4 +1,7 @@
-"""Public fakes for whoever tests a sink, a driver or a room of the gateway: time, a store and a device that do as they are told."""
+"""Public fakes for whoever tests a sink, a driver or a room of the gateway: time, a store and a device that do as they are told.
+
+The contract suite for drivers stands beside them, in `edgegw.testing.drivers`.
+"""
 
 from __future__ import annotations
 
