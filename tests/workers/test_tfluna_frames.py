@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from edgegw.reading import Quality, Value
-from workers.tfluna import Echo, Frame, Parser, echo_of
+from workers.tfluna.frames import MM, Echo, Frame, Parser, echo_of
 
 CASES = sorted((Path(__file__).parent / "cases" / "tfluna").glob("*.toml"))
 KILLERS = {
@@ -35,13 +35,13 @@ pieces = frames.flatmap(lambda raw: st.tuples(st.integers(0, 8), st.integers(1, 
 noise = st.lists(st.one_of(st.binary(max_size=12), pieces, frames, st.just(b"\x59\x59"), st.just(b"\x59")), max_size=8).map(b"".join)
 
 
-def numbers(raw: bytes) -> tuple[int, int, float]:
+def numbers(raw: bytes) -> tuple[float, int, float]:
     distance_cm, strength, temperature = struct.unpack_from("<HHH", raw, 2)
-    return distance_cm, strength, temperature / 8 - 256
+    return distance_cm / 100, strength, temperature / 8 - 256
 
 
-def plain(found: list[Frame]) -> list[tuple[int, int, float]]:
-    return [(one.distance_cm, one.strength, one.temperature_degC) for one in found]
+def plain(found: list[Frame]) -> list[tuple[float, int, float]]:
+    return [(one.distance_m, one.strength, one.temperature_degC) for one in found]
 
 
 def looks_right(window: bytes) -> bool:
@@ -112,9 +112,29 @@ def test_the_strength_is_judged_before_the_distance(distance_cm: int, strength: 
 )
 def test_the_echo_decides_quality_and_whether_the_distance_is_kept(echo: Echo, quality: Quality, kept: bool) -> None:
     """A null distance never counts as good, and strength and temperature are always told."""
-    sample = Frame(123, 1000, 25.0, echo, newer=0).sample(PERIOD_ns)
+    sample = Frame(1.23, 1000, 25.0, echo, newer=0).sample(PERIOD_ns)
     expected: dict[str, Value] = {"distance_m": 1.23 if kept else None, "strength": 1000, "temperature_degC": 25.0}
     assert (sample.values, sample.quality) == (expected, quality)
+
+
+@pytest.mark.parametrize(
+    ("raw", "distance_m", "echo"),
+    [
+        (bytes.fromhex("5959CE04E803C8083F"), 1.23, Echo.VALID),  # the datasheet's 1230 mm
+        (frame(199, 1000), 0.199, Echo.NEAR),
+        (frame(200, 1000), 0.2, Echo.VALID),
+        (frame(8000, 1000), 8.0, Echo.VALID),
+        (frame(8001, 1000), 8.001, Echo.FAR),
+        (frame(9000, 1000), 9.0, Echo.NONE),  # the dummy of 900 cm
+        (frame(65535, 1000), 65.535, Echo.NONE),
+        (frame(0, 1000), 0.0, Echo.NONE),
+        (frame(123, 99), 0.123, Echo.WEAK),
+    ],
+)
+def test_millimetres_are_judged_by_the_same_lengths(raw: bytes, distance_m: float, echo: Echo) -> None:
+    """In mm format the same bytes mean a tenth, and the limits stay where they are in the world."""
+    found = Parser(900, MM).feed(raw * 2)
+    assert [(one.distance_m, one.echo) for one in found] == [(distance_m, echo)] * 2
 
 
 def test_echoes_are_counted() -> None:
@@ -185,6 +205,19 @@ def test_any_bytes_are_taken(chunks: list[bytes]) -> None:
     total = sum(map(len, chunks))
     assert total == parser.skipped_bytes + 9 * parser.frames + len(parser.pending)
     assert parser.frames == parser.echoes.total()
+
+
+@settings(max_examples=10_000)
+@given(st.binary(max_size=60), st.integers(3, 40))
+def test_frames_are_found_after_any_bytes_in_any_pieces(before: bytes, size: int) -> None:
+    """Ten thousand beginnings, rich in headers: nothing is raised, little is kept, and of four frames behind them two at least are read."""
+    stream = before.replace(b"\x00", b"\x59") + frame(123, 1000) * 4
+    parser, found = Parser(), []
+    for at in range(0, len(stream), size):
+        found += parser.feed(stream[at : at + size])
+        assert len(parser.pending) < 18
+    assert plain(found)[-2:] == [numbers(frame(123, 1000))] * 2
+    assert (parser.pending, parser.skipped_bytes + 9 * parser.frames) == (b"", len(stream))
 
 
 @given(st.lists(st.one_of(noise, frames), max_size=10).map(b"".join), st.data())

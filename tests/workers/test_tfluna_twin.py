@@ -18,7 +18,8 @@ import pytest
 from edgegw import driver
 from edgegw.errors import DeviceError
 from tests.services.base import end, until
-from workers.tfluna import Echo, Options, Parser, read
+from workers.tfluna import Options, read
+from workers.tfluna.frames import Echo, Parser
 from workers.virtual import process
 from workers.virtual.tfluna import KILLERS, Behaviour, Luna, behaviour_of, plug
 
@@ -122,11 +123,11 @@ def test_the_scene_is_plausible() -> None:
         for tick in range(400):
             luna.tick(tick / 10)
     found = Parser().feed(b"".join(sent))
-    distances = [frame.distance_cm for frame in found]
+    distances = [frame.distance_m for frame in found]
     assert len(set(distances)) > 50
-    assert min(distances) >= 20
-    assert max(distances) <= 800
-    assert max(abs(after - before) for before, after in itertools.pairwise(distances)) < 60
+    assert min(distances) >= 0.20
+    assert max(distances) <= 8.00
+    assert max(abs(after - before) for before, after in itertools.pairwise(distances)) < 0.60
     assert found[-1].temperature_degC > found[0].temperature_degC
 
 
