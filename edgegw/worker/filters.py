@@ -6,7 +6,6 @@ hold back what says nothing new. What is held back gets no seq and is counted as
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -54,7 +53,7 @@ class Filter:
             value = values[index]
             if isinstance(value, int | float):
                 window.append(value)
-                smooth[index] = type(value)(statistics.median_low(window))
+                smooth[index] = type(value)(sorted(window)[(len(window) - 1) // 2])  # of an even number the lower: one that was measured
             else:
                 window.clear()  # no echo: what comes after has nothing to do with what was before
         return tuple(smooth)
