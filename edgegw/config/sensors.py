@@ -122,7 +122,7 @@ def _refuse_shared_devices(report: Report, found: tuple[SensorSettings, ...]) ->
 
 def _canonical(key: str, value: object) -> object:
     """A device by one name: /dev/serial0 and the ttyAMA0 that it links to are the same, and bus 1 is /dev/i2c-1. None: no device at all."""
-    if key == "bus" and isinstance(value, int):
+    if key == "bus" and str(value).isdecimal():
         return f"/dev/i2c-{value}"
     if not isinstance(value, str):
         return value
