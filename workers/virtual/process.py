@@ -26,7 +26,7 @@ def started(module: str, arguments: Sequence[str]) -> Iterator[str]:
     Call it from a thread that outlives the block: the kernel takes the end of the thread for the end of the parent.
     """
     command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid()), *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()) as child:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as child:
         try:
             yield _first_line(child, module)
         finally:
@@ -42,7 +42,7 @@ def tie(parent: int) -> None:
         sys.exit(1)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with the place that these modules come from put first: the child must find the same ones."""
     here = str(Path(__file__).parents[2])
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))}

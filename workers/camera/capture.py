@@ -1,0 +1,121 @@
+"""The seam between a camera and what is measured: a thread that takes frames as they come, and hands out one when it is asked.
+
+The camera's libraries may hang for ever, in a driver or on a network; here only this thread hangs with them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+
+from edgegw.errors import DeviceError
+
+if TYPE_CHECKING:
+    from workers.camera.measure import Pixels
+
+END_s = 1.0  # for the thread to end; one that hangs is left behind, and ends when it comes back
+SPOILT_in_a_row = 3
+
+
+class Frame(NamedTuple):
+    """A picture, and when it was taken (monotonic, ns)."""
+
+    pixels: Pixels
+    at_ns: int
+
+
+class Progress(NamedTuple):
+    """How far the camera is."""
+
+    captured: int  # frames since it was opened
+    taken: int  # of these, the ones that were handed out; the others were let go
+    spoilt: int  # frames that could not be read
+    newest_ns: int  # when the newest was captured (monotonic, ns); 0 before the first
+
+
+class Source(Protocol):
+    """An open camera. All of it is called in one thread, the one that opened it; anything may raise DeviceError or OSError."""
+
+    def grab(self) -> int | None:
+        """Wait for the next frame; when it was captured (monotonic, ns), or None where it is spoilt."""
+
+    def retrieve(self) -> Pixels | None:
+        """The frame that was grabbed last, or None where it is spoilt. What is never asked for need not be decoded."""
+
+    def close(self) -> None:
+        """Give the camera back."""
+
+
+class Capture:
+    """Frames of the camera that `opened` opens, at the camera's own pace; as a context manager, which ends the thread."""
+
+    def __init__(self, name: str, opened: Callable[[], Source]) -> None:
+        self._opened = opened
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._wanted = self._ending = False
+        self._trouble: Exception | None = None
+        self._progress = Progress(0, 0, 0, 0)
+        self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Raises DeviceError while a thread that was left behind still holds this camera: another one would hang beside it."""
+        if any(thread.name == self._thread.name for thread in threading.enumerate()):
+            raise DeviceError(f"{self._thread.name} still hangs from before, and would not be had twice: waiting for it to let go")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending = True
+        self._thread.join(END_s)
+
+    def frame(self, within_s: float) -> Frame | None:
+        """The newest frame since it was first asked for, waited for; None after so long without. Raises what ended the capture."""
+        with self._changed:
+            self._wanted = True
+            self._changed.wait_for(lambda: self._frame or self._trouble, within_s)
+            if self._trouble:
+                raise self._trouble
+            frame, self._frame = self._frame, None
+            if frame:
+                self._wanted = False
+                self._progress = self._progress._replace(taken=self._progress.taken + 1)
+            return frame
+
+    def progress(self) -> Progress:
+        """How far it is by now. Raises what ended the capture."""
+        with self._changed:
+            if self._trouble:
+                raise self._trouble
+            return self._progress
+
+    def _run(self) -> None:
+        try:
+            with closing(self._opened()) as source:
+                spoilt = 0
+                while not self._ending and spoilt < SPOILT_in_a_row:
+                    spoilt = 0 if self._turn(source) else spoilt + 1
+                if spoilt == SPOILT_in_a_row:
+                    raise DeviceError(f"{self._thread.name} gives no more pictures: is it still there, and does nobody else use it?")
+        except Exception as error:  # noqa: BLE001 # whatever it is, it has to come up in the thread that waits for frames
+            with self._changed:
+                self._trouble = error
+                self._changed.notify_all()
+
+    def _turn(self, source: Source) -> bool:
+        """One frame; whether it was whole. As long as nobody has fetched what was asked for, the newest takes its place."""
+        at_ns = source.grab()
+        wanted = self._wanted
+        pixels = source.retrieve() if wanted and at_ns is not None else None
+        with self._changed:
+            was = self._progress
+            if at_ns is None or (wanted and pixels is None):
+                self._progress = was._replace(spoilt=was.spoilt + 1)
+                return False
+            self._progress = was._replace(captured=was.captured + 1, newest_ns=at_ns)
+            if pixels is not None and self._wanted:
+                self._frame = Frame(pixels, at_ns)
+                self._changed.notify_all()
+        return True
