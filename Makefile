@@ -2,6 +2,8 @@
 
 BIN := .venv/bin
 export PYTHON
+# Most tests wait for something most of the time; a file's tests stay together, and share their servers.
+parallel = --numprocesses 2 --dist loadfile
 check = @echo "• Style …" && $(BIN)/ruff check . && echo "• Types …" && $(BIN)/mypy
 
 # The default: a line for each target, taken from the comments behind their names.
@@ -17,7 +19,7 @@ test: ## style, types and every test; T=tests/test_codec.py (or any pytest argum
 	@.ci/programs
 	$(if $(T),,$(check))
 	@echo "• Tests …"
-	@exec $(BIN)/pytest $(T)
+	@exec $(BIN)/pytest $(or $(T),$(parallel))
 
 proof: ## the end-to-end tests in their long form: a minute of load, servers away for 20 s each
 	@.ci/setup test
@@ -37,7 +39,7 @@ test-lowest: ## the tests with the oldest versions of everything that setup.cfg 
 	@.ci/setup lowest
 	@.ci/programs
 	@echo "• Tests, with the oldest versions …"
-	@exec .venv-lowest/bin/pytest -W default $(T)
+	@exec .venv-lowest/bin/pytest -W default $(or $(T),$(parallel))
 
 lock: ## renew the versions in .ci/requirements*.txt
 	@.ci/lock

@@ -22,8 +22,16 @@ CONFIG = Path(__file__).parents[1] / "config"
 REFERENCE = (CONFIG / "edgegw.toml").read_text()
 # What stands in the file as "#key" or "#[section]" is a default; "# " is prose.
 UNCOMMENTED = re.sub(r"^#(?=[a-z\[])", "", REFERENCE, flags=re.MULTILINE)
-# These have a default that the machine decides, or none at all: the file shows an example, and its prose says so.
-NOT_CONSTANT = {"id", "runtime_dir", "state_dir", "path", "url", "password_file", "ca_file", "socket", "driver", "port"}
+# These have a default that the machine decides: the file shows an example, and its prose says so.
+BY_THE_MACHINE = {"id", "runtime_dir", "state_dir", "path"}
+# Who documents the keys that every sensor has, and which driver each section shows.
+FULL, DRIVERS = "sensors.front", {"sensors.front": "tfluna", "sensors.imu": "mpu6050", "sensors.door": "hcsr04", "sensors.eye": "camera"}
+
+
+class Driver(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the keys that every sensor has, the one that must be said."""
+
+    driver: str
 
 
 def sections() -> dict[str, list[type[msgspec.Struct]]]:
@@ -31,14 +39,14 @@ def sections() -> dict[str, list[type[msgspec.Struct]]]:
     return {
         "gateway": [GatewaySettings],
         "spool": [SpoolSettings],
-        "sensors.front": [SensorPolicy, driver.find("tfluna").options],
+        **{name: [SensorPolicy if name == FULL else Driver, driver.find(of).options] for name, of in DRIVERS.items()},
         "sinks.rabbitmq": [RabbitMQKeys],
         "sinks.mysql": [MySQLKeys],
         "sinks.sqlite": [SQLiteKeys],
     }
 
 
-SECTIONS = ["gateway", "spool", "sensors.front", "sinks.rabbitmq", "sinks.mysql", "sinks.sqlite"]
+SECTIONS = ["gateway", "spool", *DRIVERS, "sinks.rabbitmq", "sinks.mysql", "sinks.sqlite"]
 
 
 def table(section: str) -> dict[str, Any]:
@@ -59,6 +67,17 @@ def load(path: Path) -> Settings:
     return config.load(path, environ={"HOME": "/home/pi"}, options_of=lambda name: driver.find(name).options)
 
 
+def _plain(default: Any) -> Any:
+    """As TOML gives it."""
+    return msgspec.to_builtins(list(default) if isinstance(default, tuple) else default)
+
+
+def _commented(section: str, key: str) -> bool:
+    header = f"[{section}]\n"
+    text = REFERENCE.partition(header if header in REFERENCE else f"#{header}")[2].partition("\n[")[0].partition("\n#[")[0]
+    return f"\n#{key} = " in text
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_key_stands_in_the_reference(section: str) -> None:
     """A section of the reference has exactly the keys that the code knows there, no more and no fewer."""
@@ -71,10 +90,12 @@ def test_what_is_commented_out_is_the_default(section: str) -> None:
     given = table(section)
     for struct in sections()[section]:
         for field in msgspec.structs.fields(struct):
-            if field.encode_name not in NOT_CONSTANT:
-                assert given[field.encode_name] == field.default, field.encode_name
-            elif f"#{field.encode_name} = " in REFERENCE:
-                assert field.default in (None, NODEFAULT), field.encode_name
+            if field.default_factory is not NODEFAULT:  # a table, empty unless one is given
+                assert field.default_factory() == {}
+                assert given[field.encode_name], f"{field.encode_name} has no example"
+            elif field.default not in (None, NODEFAULT) and field.encode_name not in BY_THE_MACHINE:
+                assert given[field.encode_name] == _plain(field.default), field.encode_name
+            elif field.default is None and _commented(section, field.encode_name):
                 assert re.search(r"Default: |There is no default", prose(section, field.encode_name)), field.encode_name
 
 
@@ -114,12 +135,13 @@ def test_the_uncommented_reference_loads(tmp_path: Path) -> None:
     assert sinks.sqlite is not None
 
 
-def test_the_demo_is_three_virtual_lidars_and_the_embedded_store() -> None:
-    """demo.toml loads as it lies there: front, left and rear at 100 Hz, all virtual, left with noise, no broker and no server."""
+def test_the_demo_has_every_kind_and_the_embedded_store() -> None:
+    """demo.toml loads as it lies there: a sensor of every driver, all of them virtual, some with faults, no broker and no server."""
     settings = load(CONFIG / "demo.toml")
-    ports = {sensor.name: sensor.options.port for sensor in settings.sensors}
-    assert ports == {"front": "virtual", "left": "virtual?noise=0.01", "rear": "virtual"}
-    assert {(sensor.driver, sensor.options.rate_hz) for sensor in settings.sensors} == {("tfluna", 100)}
+    assert {sensor.driver for sensor in settings.sensors} == set(driver.available())
+    for sensor in settings.sensors:
+        devices = [value for value in msgspec.structs.asdict(sensor.options).values() if isinstance(value, str)]
+        assert any(value.partition("?")[0] == driver.VIRTUAL for value in devices), sensor.name
     assert settings.sinks.sqlite is not None
     assert settings.sinks.rabbitmq is None
     assert settings.sinks.mysql is None

@@ -74,7 +74,7 @@ def test_abstract_address() -> None:
     ("usec", "pid", "expected_s"),
     [
         ("3000000", "", 1.5),
-        ("3000000", str(os.getpid()), 1.5),
+        ("3000000", "ours", 1.5),
         ("3000000", "1", None),
         ("0", "", None),
         ("", "", None),
@@ -86,7 +86,7 @@ def test_abstract_address() -> None:
 )
 def test_environment(usec: str, pid: str, expected_s: float | None) -> None:
     """Half of WATCHDOG_USEC, if it is meant for this process; and nothing is left for our own children to inherit."""
-    environ = {"NOTIFY_SOCKET": "/nowhere/notify", "WATCHDOG_USEC": usec, "WATCHDOG_PID": pid, "HOME": "/"}
+    environ = {"NOTIFY_SOCKET": "/nowhere/notify", "WATCHDOG_USEC": usec, "WATCHDOG_PID": pid.replace("ours", str(os.getpid())), "HOME": "/"}
     notifier = Notifier.from_environment(environ)
     notifier.close()
     assert notifier.interval_s == expected_s

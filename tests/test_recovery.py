@@ -10,7 +10,7 @@ from edgegw.clock import NS_PER_S
 from edgegw.errors import DeviceAbsent, DeviceError
 from edgegw.testing import FakeClock
 from edgegw.worker.ladder import Rung
-from edgegw.worker.recovery import STEADY_ns, Recovery
+from edgegw.worker.recovery import Recovery, STEADY_ns
 
 DEAF = DeviceError("deaf")
 

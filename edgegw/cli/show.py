@@ -24,7 +24,7 @@ STYLES = {
 
 # What is being done about a sensor's trouble, by the rung of the recovery ladder.
 RUNGS = {
-    "reopen": "it is being opened again",
+    "reopen": "it is opened again and again",
     "reset": "it is being reset",
     "restart": "being tried in a fresh process",
     "quarantine": "nothing helped so far; it is tried again every 15 s",

@@ -19,8 +19,9 @@ from edgegw.errors import EdgegwError
 OptionsOf = Callable[[str], type[msgspec.Struct]]
 FieldsOf = Callable[[str], Collection[str]]
 
-# Option names that together say which device a sensor is, whatever its driver: a serial port, a Bluetooth peripheral, an I2C address.
-DEVICE_KEYS = (("port",), ("device",), ("bus", "address"))
+# Option names that together say which device a sensor is, whatever its driver: a serial port, a Bluetooth peripheral, an I2C
+# address, a camera (only a node of this machine: a stream or a film may be read twice).
+DEVICE_KEYS = (("port",), ("device",), ("bus", "address"), ("source",))
 VIRTUAL = "virtual"  # every virtual device is a new one
 _ADD = 'add one, as in [sensors.front] with driver = "tfluna" and port = "/dev/serial0"'
 
@@ -126,6 +127,8 @@ def _canonical(key: str, value: object) -> object:
         return f"/dev/i2c-{value}"
     if not isinstance(value, str):
         return value
+    if key == "source" and not value.startswith("/dev/"):
+        return None
     if value.partition("?")[0] == VIRTUAL:
         return None
     return os.path.realpath(value) if value.startswith("/") else value.casefold()

@@ -94,6 +94,17 @@ def test_five_seconds(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
+def test_every_kind_of_sensor_is_in_it(place: Path) -> None:
+    """LiDARs, IMU, ultrasonic sensor and camera: each of them well, and each with readings in the store."""
+    done = edgegw("demo", "--seconds", "12", env=environment(TMPDIR=str(place)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    stored = {name: int(count) for name, count in re.findall(r"^(\w+) +[0-9a-f-]{13} +\d+ +(\d+) ", done.stdout, re.MULTILINE)}
+    assert set(stored) == {"front", "left", "imu", "door", "eye"}
+    assert min(stored.values()) > 5, stored
+    last = done.stdout.rpartition("12 s  bridge")[2]
+    assert [line for line in last.splitlines()[1:6] if "RUNNING" not in line or " Hz " not in line] == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_its_account(place: Path, number: signal.Signals) -> None:
     """SIGINT and SIGTERM stop the gateway in order: the account is complete, the exit code 0, nothing is left."""

@@ -149,12 +149,25 @@ def test_a_camera_that_hangs_is_not_opened_twice(camera: Scripted) -> None:
     with Capture("test", lambda: camera):
         assert camera.hangs.wait(PATIENCE_s)
     again = Capture("test", lambda: camera)
-    with pytest.raises(DeviceError, match="camera test still hangs"):
+    with pytest.raises(DeviceError, match="camera test hangs since"):
         again.__enter__()
     camera.give(1)
     assert camera.closed.wait(PATIENCE_s)
-    until(lambda: not any(thread.name == "camera test" for thread in threading.enumerate()), PATIENCE_s, "the thread to end")
+    until(lambda: not any(thread.name.startswith("camera") for thread in threading.enumerate()), PATIENCE_s, "the thread to end")
     with Capture("test", lambda: camera) as capture:
         camera.give(1)
         captured(capture, 1)
         camera.give(2)
+
+
+def test_two_cameras_of_one_name_do_not_mind_each_other(camera: Scripted) -> None:
+    """Two virtual ones in a shared process are not the same camera."""
+    other = Scripted()
+    with Capture("virtual", lambda: camera) as one, Capture("virtual", lambda: other) as two:
+        camera.give(1)
+        other.give(2)
+        captured(one, 1)
+        captured(two, 1)
+        other.give(3, 4, 5)
+        camera.give(3, 4, 5)
+        other.give(OSError("the end"))

@@ -89,9 +89,17 @@ def test_the_brightest_of_two_is_told() -> None:
     assert (dot.x_px, dot.y_px) == pytest.approx((200.25, 120.75), abs=0.1)
 
 
-def _painted(colour: tuple[int, int, int], half_px: int = 6) -> NDArray[np.uint8]:
+def _painted(colour: tuple[int, int, int], half_px: int = 6, half_wide_px: int = 0, wall_luma: int = 90) -> NDArray[np.uint8]:
+    pixels, wide_px = np.full((240, 320, 3), wall_luma, np.uint8), half_wide_px or half_px
+    pixels[100 - half_px : 101 + half_px, 150 - wide_px : 150 + wide_px] = colour
+    return pixels
+
+
+def _cap(radius_px: int) -> NDArray[np.uint8]:
+    """Round and red."""
+    rows, columns = np.ogrid[:240, :320]
     pixels = wall()
-    pixels[100 - half_px : 100 + half_px, 150 - half_px : 150 + half_px] = colour
+    pixels[(columns - 150) ** 2 + (rows - 100) ** 2 <= radius_px**2] = (30, 30, 150)
     return pixels
 
 
@@ -102,6 +110,11 @@ NONE = {
     "one pixel": np.full((1, 1, 3), (0, 0, 255), np.uint8),
     "a sticker in the reddest red": _painted((0, 0, 255)),
     "a red dot printed on paper": _painted((40, 40, 200), 2),
+    "a small one on a dark wall": _painted((30, 30, 255), 3, wall_luma=20),
+    "a glowing wire": np.asarray(cv2.GaussianBlur(_painted((30, 30, 255), 1, 8, wall_luma=20), (0, 0), 0.7), np.uint8),
+    "a lamp in a red cap": planted(_cap(14), (150, 100), 5, 3, leak=1.0),
+    "the rim of a warm lamp": scene(1_000_394, dot=False).pixels,
+    "a lamp before something red": scene(1_000_544, dot=False).pixels,
     "orange": _painted((0, 140, 255)),
     "magenta": _painted((255, 0, 255)),
     "a white lamp": planted(wall(), (150, 100), 8, 4, leak=1.0),
@@ -123,6 +136,17 @@ def test_the_same_things_beside_a_dot_hide_it_not() -> None:
         dot = find(planted(NONE[what], (250.5, 180.25), 5, 2))
         assert dot is not None, what
         assert (dot.x_px, dot.y_px) == pytest.approx((250.5, 180.25), abs=0.25), what
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_any_picture_is_taken(seed: int) -> None:
+    """Of any size from one pixel on, of any colours: a dot within the picture, or None, and never an exception."""
+    drawing = np.random.default_rng(seed)
+    height_px, width_px = (int(side) for side in drawing.integers(1, 60, 2))
+    pixels = drawing.choice(np.array([0, 30, 128, 200, 255], np.uint8), (height_px, width_px, 3), p=drawing.dirichlet([0.5] * 5))
+    pixels[..., 2] |= np.uint8(drawing.choice([0, 128, 255]))
+    dot = find(pixels)
+    assert dot is None or (0 <= dot.x_px < width_px and 0 <= dot.y_px < height_px and 1 <= dot.area_px <= height_px * width_px)
 
 
 def test_many_red_lights_are_looked_at_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:

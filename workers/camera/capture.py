@@ -58,18 +58,25 @@ class Capture:
         self._wanted = self._ending = False
         self._trouble: Exception | None = None
         self._progress = Progress(0, 0, 0, 0)
-        self._thread = threading.Thread(target=self._run, name=f"camera {name}", daemon=True)
+        self._name = f"camera {name}"
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
 
     def __enter__(self) -> Self:
         """Raises DeviceError while a thread that was left behind still holds this camera: another one would hang beside it."""
-        if any(thread.name == self._thread.name for thread in threading.enumerate()):
-            raise DeviceError(f"{self._thread.name} still hangs from before, and would not be had twice: waiting for it to let go")
+        if any(thread.name == self._left_behind for thread in threading.enumerate()):
+            raise DeviceError(f"{self._name} hangs since it was last read: it can be opened again when it lets go, or by a new process")
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ending = True
         self._thread.join(END_s)
+        if self._thread.is_alive():
+            self._thread.name = self._left_behind
+
+    @property
+    def _left_behind(self) -> str:
+        return f"{self._name}, left behind"
 
     def frame(self, within_s: float) -> Frame | None:
         """The newest frame since it was first asked for, waited for; None after so long without. Raises what ended the capture."""
@@ -98,7 +105,7 @@ class Capture:
                 while not self._ending and spoilt < SPOILT_in_a_row:
                     spoilt = 0 if self._turn(source) else spoilt + 1
                 if spoilt == SPOILT_in_a_row:
-                    raise DeviceError(f"{self._thread.name} gives no more pictures: is it still there, and does nobody else use it?")
+                    raise DeviceError(f"{self._name} gives no more pictures: is it still there, and does nobody else use it?")
         except Exception as error:  # noqa: BLE001 # whatever it is, it has to come up in the thread that waits for frames
             with self._changed:
                 self._trouble = error

@@ -9,7 +9,7 @@ Redness alone would find every red cap in the picture. A laser's dot is light, n
     apart     all of this much more than in the ring around it: the rim of a white glare on a red surface is no redder than the surface
 
 So a dot on a surface that is bright red itself is not found, nor one on a wall that is nearly as bright as the sensor can tell, nor one
-in a picture without colour.
+in a picture without colour. And a red light as small as a dot, such as an LED, is one: nothing in a single picture tells the two apart.
 """
 
 from __future__ import annotations

@@ -129,8 +129,8 @@ class Watch:
         self._silent_ns += waited_ns
         limit_s = self._at_least(STALL_s, STALL_periods) if self._captured else FIRST_s
         if self._silent_ns > limit_s * NS_PER_S:
-            what = "no longer gives pictures" if self._captured else "gives no picture"
-            raise DeviceError(f"the camera {what}, for {limit_s:.0f} s now: are its cable and its network all right, is it held elsewhere?")
+            since = "for" if self._captured else "since it was opened, for"
+            raise DeviceError(f"no picture comes from the camera {since} {limit_s:.0f} s: cable, network, or does another program hold it?")
 
     def _sample(self, frame: Frame | None, progress: Progress) -> Sample | None:
         if frame is None:
