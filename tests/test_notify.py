@@ -86,7 +86,8 @@ def test_abstract_address() -> None:
 )
 def test_environment(usec: str, pid: str, expected_s: float | None) -> None:
     """Half of WATCHDOG_USEC, if it is meant for this process; and nothing is left for our own children to inherit."""
-    environ = {"NOTIFY_SOCKET": "/nowhere/notify", "WATCHDOG_USEC": usec, "WATCHDOG_PID": pid.replace("ours", str(os.getpid())), "HOME": "/"}
+    pid = pid.replace("ours", str(os.getpid()))  # not in the test's name, which has to be the same in every process that collects it
+    environ = {"NOTIFY_SOCKET": "/nowhere/notify", "WATCHDOG_USEC": usec, "WATCHDOG_PID": pid, "HOME": "/"}
     notifier = Notifier.from_environment(environ)
     notifier.close()
     assert notifier.interval_s == expected_s
