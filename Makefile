@@ -21,15 +21,16 @@ test: ## style, types and every test; T=tests/test_codec.py (or any pytest argum
 	@echo "• Tests …"
 	@exec $(BIN)/pytest $(or $(T),$(parallel))
 
-proof: ## the end-to-end tests in their long form: a minute of load, servers away for 20 s each
+proof: ## the tests that last, in their long form: a minute of load, servers away for 20 s each, a minute of IMU at 1 kHz
 	@.ci/setup test
 	@.ci/programs
-	@EDGEGW_LOAD_S=60 exec $(BIN)/pytest tests/processes/test_gateway.py --timeout 900
+	@EDGEGW_LOAD_S=60 exec $(BIN)/pytest tests/processes/test_gateway.py tests/workers/test_mpu6050_umockdev.py --timeout 900
 
-bench: ## what the gateway costs at rest: CPU and memory of every process
+bench: ## what the gateway costs at rest, CPU and memory of every process; and what an IMU costs by rate and mode
 	@.ci/setup test
 	@.ci/programs
-	@exec $(BIN)/python -m tests.benchmarks.rest
+	@$(BIN)/python -m tests.benchmarks.rest
+	@exec $(BIN)/python -m tests.benchmarks.fifo
 
 lint: ## style and types only
 	@.ci/setup test

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import serial
 
+from edgegw.clock import NS_PER_S, SystemClock
 from edgegw.errors import Exit
 from tests.processes.rig import Rig, rig, stored
 from tests.services.base import free_port, service_dir, until
@@ -250,6 +252,30 @@ def test_unplugged_and_plugged_again() -> None:
         shown = made.run("status").stdout
     assert told == ["device_reads", "device_lost", "device_healed"]
     assert "reopen 1× (" in shown
+    place.rmdir()
+
+
+def test_data_within_two_seconds_of_the_plug() -> None:
+    """Unplugged and plugged again, thrice, under whatever number: the stored readings themselves tell how long it took."""
+    place = service_dir("plug")
+    luna = Luna(place / "port")
+    section = f'[sensors.plug]\ndriver = "tfluna"\nport = "{luna.port.path}"\nrate_hz = 100\n'
+    plugged_ns: list[int] = []
+    with rig(1, 100, section) as made, Bench([luna], 100):
+        made.start()
+        for _ in range(3):
+            until(lambda: rates(made).get("plug"), 60, "readings")
+            luna.port.unplug()
+            until(lambda: "there is no serial port" in whys(made).get("plug", ""), 60, "the port's absence to be told")
+            plugged_ns.append(SystemClock.boot_ns())
+            luna.port.plug()
+            until(lambda: not whys(made).get("plug"), 60, "readings again")
+        made.stop()
+        with contextlib.closing(sqlite3.connect(made.paths.store)) as store:
+            query = "SELECT boot_ns FROM lidar JOIN sensor USING (sensor_id) WHERE name = 'plug' AND quality = 'good' ORDER BY boot_ns"
+            read_ns = [boot_ns for (boot_ns,) in store.execute(query)]
+    took_s = [(next(boot_ns for boot_ns in read_ns if boot_ns > plugged) - plugged) / NS_PER_S for plugged in plugged_ns]
+    assert min(took_s) <= 2, f"{took_s} s from the plug to the first reading"
     place.rmdir()
 
 
