@@ -268,16 +268,14 @@ def test_try_with_a_mistake(words: tuple[str, ...], said: str) -> None:
 
 def test_a_reader_that_leaves_is_no_error() -> None:
     """`edgegw try … | head -1` ends quietly, and the device with it."""
-    writer = subprocess.Popen(
-        command("try", "tfluna", "port=virtual"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY, env=environment()
-    )
-    assert writer.stdout is not None
-    assert writer.stderr is not None
-    assert writer.stdout.readline().startswith(b"distance_m=")
-    writer.stdout.close()
-    assert writer.wait(30) == 0
-    assert writer.stderr.read() == b""
-    writer.stderr.close()
+    words, pipe = command("try", "tfluna", "port=virtual"), subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, cwd=REPOSITORY, env=environment()) as writer:
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        assert writer.stdout.readline().startswith(b"distance_m=")
+        writer.stdout.close()
+        assert writer.wait(30) == 0
+        assert writer.stderr.read() == b""
 
 
 def test_no_escapes_in_a_pipe(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ class Commands(click.Group):
             click.echo(f"edgegw: {error}", err=True)
             ctx.exit(error.exit_code)
         except BrokenPipeError:
-            sys.stderr.close()  # whoever read our output has gone: nothing is left to say, not even at exit
+            # Whoever read our output has gone. What is still in the buffer has to go somewhere, or the interpreter ends with 120.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(Exit.DONE)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
