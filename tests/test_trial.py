@@ -37,7 +37,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[str, Meta(min_length=1)] = "x"
     range_g: Literal[2, 4] = 2
     mode: Literal["burst", "fifo"] = "burst"
-    bandwidth_hz: Literal["auto", 5, 10] = "auto"
+    bandwidth_hz: Literal[5, 10] | None = None
     self_test: bool = False
     roi: tuple[int, ...] = ()
     temperature_degC: float | None = None
@@ -58,7 +58,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         ("port", "a=b", "a=b"),
         ("range_g", "4", 4),
         ("mode", "fifo", "fifo"),
-        ("bandwidth_hz", "auto", "auto"),
         ("bandwidth_hz", "10", 10),
         ("self_test", "true", True),
         ("roi", "[1, 2]", [1, 2]),

@@ -25,7 +25,7 @@ _MODE = (
 )
 _ACCELEROMETER = "Range of the accelerometer, in g to either side."
 _GYROSCOPE = "Range of the gyroscope, in degrees a second to either side."
-_BANDWIDTH = 'The chip\'s low-pass filter, in Hz; "auto" takes the widest that is not above half the rate.'
+_BANDWIDTH = "The chip's low-pass filter, in Hz; without it the widest that is not above half the rate."
 _IDENTITIES = "Values of WHO_AM_I that are taken; one that is not known to the driver is read as an MPU6050."
 _SELF_TEST = "Run the chip's own self-test whenever it is opened; it takes a second, has to lie still, and only an MPU6050 has this one."
 _FUSION = "Work out roll and pitch (imufusion; needs the extra edgegw[fusion])."
@@ -41,7 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     mode: Annotated[Literal["auto", "burst", "fifo"], Meta(description=_MODE)] = "auto"
     accelerometer_range_g: Annotated[Literal[2, 4, 8, 16], Meta(description=_ACCELEROMETER)] = 4
     gyroscope_range_deg_s: Annotated[Literal[250, 500, 1000, 2000], Meta(description=_GYROSCOPE)] = 500
-    bandwidth_hz: Annotated[Literal["auto", 5, 10, 20, 42, 98, 188], Meta(description=_BANDWIDTH)] = "auto"
+    bandwidth_hz: Annotated[Literal[5, 10, 20, 42, 98, 188] | None, Meta(description=_BANDWIDTH)] = None
     identities: Annotated[tuple[Annotated[int, Meta(ge=0, le=255)], ...], Meta(min_length=1, description=_IDENTITIES)] = tuple(PARTS)
     self_test: Annotated[bool, Meta(description=_SELF_TEST)] = False
     fusion: Annotated[bool, Meta(description=_FUSION)] = False

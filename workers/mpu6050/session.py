@@ -74,7 +74,7 @@ def calibrating(bus: Bus, options: Options, part: str, clock: Clock) -> Generato
     elif options.calibration:
         yield "The calibration there is belongs to another chip; nothing of it is kept."
     plain = msgspec.structs.replace(
-        options, rate_hz=guide.RATE_hz, mode="burst", bandwidth_hz="auto", self_test=False, fusion=False, calibration=None
+        options, rate_hz=guide.RATE_hz, mode="burst", bandwidth_hz=None, self_test=False, fusion=False, calibration=None
     )
     steps = guide.rest if part == "rest" else guide.six
     return (yield from steps(samples(bus, plain, clock), known))

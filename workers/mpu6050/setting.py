@@ -71,8 +71,8 @@ def carried_hz(bus_hz: int, setting: Setting) -> int:
     return bus_hz // (FIFO_bits if setting.fifo else BURST_bits)
 
 
-def filter_for(bandwidth_hz: str | int, rate_hz: float) -> Filter:
+def filter_for(bandwidth_hz: int | None, rate_hz: float) -> Filter:
     """The one asked for, or the widest that lets through nothing above half the rate, which would come back as an alias."""
-    if bandwidth_hz == "auto":
+    if bandwidth_hz is None:
         return next((one for one in FILTERS if one.bandwidth_hz <= rate_hz / 2), FILTERS[-1])
     return next(one for one in FILTERS if one.bandwidth_hz == bandwidth_hz)
