@@ -37,7 +37,7 @@ def rig(tmp_path: Path) -> Iterator[Bluetooth]:
     [
         ("no_ecko=1", "did you mean no_echo?"),
         ("no_echo=2", "no_echo"),
-        ("no_echo", "wanted are pairs"),
+        ("no_echo", "come pairs as in"),
         ("address=door", "address"),
         ("format=json", "format"),
     ],

@@ -7,9 +7,7 @@ It lives in the process that reads it, behind the seam where OpenCV would be.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import threading
-import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from edgegw.clock import NS_PER_S, SystemClock
-from edgegw.driver import DriverError
 from workers.camera.options import Options
+from workers.virtual.asked import behaviour_as, values_of
 
 if TYPE_CHECKING:
     from workers.camera.measure import Pixels
@@ -55,11 +53,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def plug(options: Options) -> Iterator[Options]:
     """`options` with a virtual camera, of the size that they ask for. Raises DriverError for a name it does not understand."""
     _, _, query = options.source.partition("?")
-    try:
-        wanted = dict(urllib.parse.parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    except ValueError as error:
-        raise DriverError(f'{options.source!r}: after the ? come pairs as in "freeze_every_s=60&seed=3"') from error
-    camera = Camera(behaviour_of(wanted), options.width_px or 640, options.height_px or 480, options.source)
+    behaviour = behaviour_of(values_of(query, "freeze_every_s=60&seed=3"))
+    camera = Camera(behaviour, options.width_px or 640, options.height_px or 480, options.source)
     try:
         yield msgspec.structs.replace(options, source=camera)
     finally:
@@ -68,16 +63,7 @@ def plug(options: Options) -> Iterator[Options]:
 
 def behaviour_of(values: Mapping[str, str]) -> Behaviour:
     """From text. Raises DriverError, with a suggestion for a misspelt name."""
-    known = Behaviour.__struct_fields__
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
-            raise DriverError(f"a virtual camera has no {name!r} ({hint})")
-    try:
-        return msgspec.convert(dict(values), Behaviour, strict=False)
-    except msgspec.ValidationError as error:
-        raise DriverError(f"virtual camera: {error}") from error
+    return behaviour_as(Behaviour, "camera", values)
 
 
 class Camera:

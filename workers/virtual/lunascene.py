@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import random
 import struct
@@ -12,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from edgegw.driver import DriverError
+from workers.virtual.asked import behaviour_as
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 HEADER = 0x5959
@@ -49,16 +48,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def behaviour_of(values: Mapping[str, str]) -> Behaviour:
     """From text, as on a command line or in a port's name. Raises DriverError, with a suggestion for a misspelt name."""
-    known = Behaviour.__struct_fields__
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
-            raise DriverError(f"a virtual tfluna has no {name!r} ({hint})")
-    try:
-        return msgspec.convert(dict(values), Behaviour, strict=False)
-    except msgspec.ValidationError as error:
-        raise DriverError(f"virtual tfluna: {error}") from error
+    return behaviour_as(Behaviour, "tfluna", values)
 
 
 class Measured(NamedTuple):

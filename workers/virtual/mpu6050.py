@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import difflib
 import errno
 import os
-import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import msgspec
 
 from edgegw.clock import NS_PER_S, Clock, SystemClock
-from edgegw.driver import DriverError
+from workers.virtual.asked import behaviour_as, values_of
 from workers.virtual.chip6050 import Chip
 from workers.virtual.line6050 import Line
 from workers.virtual.scene6050 import Behaviour
@@ -29,7 +26,6 @@ ADDRESS = 0x68
 BLOCK_bytes = 32  # SMBus 2.0, and smbus2 with it
 MESSAGE_bytes, MESSAGES = 8192, 42  # what i2c-dev takes in one I2C_RDWR
 READ = 0x0001  # i2c_msg.flags: I2C_M_RD
-_NAMES = tuple(field.name for field in fields(Behaviour))
 
 
 class Bus:
@@ -93,26 +89,14 @@ def plug(options: Any) -> Iterator[Any]:
     Its behaviour is in the bus's name: "virtual?nack=0.01&seed=3". Raises DriverError for a name it does not understand.
     """
     _, _, query = str(options.bus).partition("?")
-    try:
-        wanted = dict(urllib.parse.parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    except ValueError as error:
-        raise DriverError(f'{options.bus!r}: after the ? come pairs as in "nack=0.01&seed=3"') from error
-    with contextlib.closing(Bus(behaviour_of(wanted), options.address)) as bus:
+    with contextlib.closing(Bus(behaviour_of(values_of(query, "nack=0.01&seed=3")), options.address)) as bus:
         yield msgspec.structs.replace(options, bus=bus)
 
 
 def behaviour_of(values: Mapping[str, str]) -> Behaviour:
     """From text; three axes stand as "0.9,-1.4,0.6". Raises DriverError, with a suggestion for a misspelt name."""
-    for name in values:
-        if name not in _NAMES:
-            near = difflib.get_close_matches(name, _NAMES, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(_NAMES)}"
-            raise DriverError(f"a virtual mpu6050 has no {name!r} ({hint})")
     split = {name: value.split(",") if "," in value else value for name, value in values.items()}
-    try:
-        return msgspec.convert(split, Behaviour, strict=False)
-    except msgspec.ValidationError as error:
-        raise DriverError(f"virtual mpu6050: {error}") from error
+    return behaviour_as(Behaviour, "mpu6050", split)
 
 
 def _block(length: int) -> int:

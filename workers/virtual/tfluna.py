@@ -12,7 +12,6 @@ import os
 import signal
 import stat
 import sys
-import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import msgspec
 from edgegw.driver import DriverError
 from workers.tfluna import Options
 from workers.virtual import process
+from workers.virtual.asked import values_of
 from workers.virtual.bench import Bench
 from workers.virtual.luna import Luna
 from workers.virtual.lunascene import KILLERS, Behaviour, behaviour_of
@@ -37,10 +37,7 @@ def plug(options: Options) -> Iterator[Options]:
     Its behaviour is in the port's name: "virtual?noise=0.01&seed=3". Raises DriverError for a name it does not understand.
     """
     _, _, query = options.port.partition("?")
-    try:
-        wanted = dict(urllib.parse.parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    except ValueError as error:
-        raise DriverError(f'{options.port!r}: after the ? come pairs as in "noise=0.01&seed=3"') from error
+    wanted = values_of(query, "noise=0.01&seed=3")
     wanted.setdefault("baud", str(options.baud))
     behaviour_of(wanted)
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in wanted.items()]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import urllib.parse
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from edgegw.driver import DriverError
+from workers.virtual import asked
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -60,21 +58,9 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def behaviour_of(values: Mapping[str, Any]) -> Behaviour:
     """From text, as on a command line or in a device's name. Raises DriverError, with a suggestion for a misspelt name."""
-    known = Behaviour.__struct_fields__
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
-            raise DriverError(f"a virtual hcsr04 has no {name!r} ({hint})")
-    try:
-        return msgspec.convert(dict(values), Behaviour, strict=False)
-    except msgspec.ValidationError as error:
-        raise DriverError(f"virtual hcsr04: {error}") from error
+    return asked.behaviour_as(Behaviour, "hcsr04", values)
 
 
 def values_of(text: str) -> dict[str, str]:
     """Of the pairs in "noise_m=0.01&seed=3". Raises DriverError for what is no pair."""
-    try:
-        return dict(urllib.parse.parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text)))
-    except ValueError as error:
-        raise DriverError(f'{text!r}: wanted are pairs as in "no_echo=0.1&seed=3"') from error
+    return asked.values_of(text, "no_echo=0.1&seed=3")
