@@ -102,16 +102,21 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path, monkeypatch)
 
 
-def test_each_sensor_has_a_thread_and_a_run_of_its_own(bench: Bench, rig: Rig) -> None:
-    """Both read at the same time, and both books are closed at the end."""
+def worked(bench: Bench, rig: Rig) -> SharedHealth:
+    """Both read until there is a heartbeat, and are told to stop; what the heartbeat said."""
     process = msgspec.structs.replace(rig.process, clock=SystemClock())
     runner = threading.Thread(target=work_together, args=(bench.settings.sensors, bench.settings, process))
     runner.start()
     until(lambda: rig.heard.beats, LIMIT_s, "a heartbeat of both")
-    health = msgspec.json.decode(rig.heard.beats[-1], type=SharedHealth)
     rig.stop.ask()
     runner.join(LIMIT_s)
     assert not runner.is_alive()
+    return msgspec.json.decode(rig.heard.beats[-1], type=SharedHealth)
+
+
+def test_each_sensor_has_a_thread_and_a_run_of_its_own(bench: Bench, rig: Rig) -> None:
+    """Both read at the same time, and both books are closed at the end."""
+    health = worked(bench, rig)
     assert set(health.sensors) == {"door", "gate"}
     assert len(set(bench.threads.values())) == 2
     closed = {ended.run.sensor: ended.counts.produced for ended in tally.ended(bench.paths.tally)}
@@ -127,13 +132,7 @@ def test_a_device_in_trouble_disturbs_no_companion(bench: Bench, rig: Rig) -> No
         yield None
 
     bench.lives["gate"] = deaf
-    process = msgspec.structs.replace(rig.process, clock=SystemClock())
-    runner = threading.Thread(target=work_together, args=(bench.settings.sensors, bench.settings, process))
-    runner.start()
-    until(lambda: rig.heard.beats, LIMIT_s, "a heartbeat of both")
-    health = msgspec.json.decode(rig.heard.beats[-1], type=SharedHealth)
-    rig.stop.ask()
-    runner.join(LIMIT_s)
+    health = worked(bench, rig)
     assert health.sensors["gate"].why == "deaf"
     assert health.sensors["door"].produced > 0
     assert {entry["sensor"] for entry in rig.log("device_lost")} == {"gate"}
