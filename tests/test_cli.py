@@ -178,6 +178,13 @@ def test_probe_json(home: Path) -> None:
     assert done.returncode == Exit.UNAVAILABLE
 
 
+def test_probe_does_not_take_bad_readings_for_well(home: Path) -> None:
+    """A sensor that answers and is blinded is no sensor that works."""
+    done = edgegw("check", "--probe", "-c", well(home, "virtual?saturated=1"))
+    assert done.returncode == Exit.UNAVAILABLE
+    assert "sensor front: it answers, but what it measures is bad" in done.stdout
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_probe_of_a_port_that_may_not_be_opened(home: Path) -> None:
     """Without the right to open it, the reason says so and names the group."""

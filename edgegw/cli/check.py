@@ -13,10 +13,12 @@ from edgegw import driver
 from edgegw.cli.settings import load
 from edgegw.cli.trial import samples
 from edgegw.config import SensorSettings, Settings
-from edgegw.errors import ConfigError, EdgegwError, Exit
+from edgegw.errors import ConfigError, DeviceError, EdgegwError, Exit
+from edgegw.reading import Quality
 from edgegw.sinks import Sink
 
-PROBE_s = 5.0  # for a first sample
+PROBE_s = 30.0  # for a first sample: a Bluetooth peripheral has to be heard and connected to first
+ENOUGH_bad = 20
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -75,8 +77,11 @@ def _why(attempt: Callable[[], None]) -> str:
 
 
 def _first(sensor: SensorSettings) -> None:
-    for _ in samples(driver.find(sensor.driver), sensor.options, PROBE_s):
-        return
+    for number, sample in enumerate(samples(driver.find(sensor.driver), sensor.options, PROBE_s), 1):
+        if sample.quality is not Quality.BAD:
+            return
+        if number == ENOUGH_bad:
+            raise DeviceError("it answers, but what it measures is bad: `edgegw try` shows its readings")
     raise TimeoutError(f"it opens, but gives no sample within {PROBE_s:.0f} s")
 
 
