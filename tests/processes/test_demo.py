@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from edgegw.errors import Exit
-from tests.services.base import service_dir, until
+from tests.services.base import living, service_dir, until
 from tests.typed import ESCAPE, REPOSITORY, command, edgegw, environment
 
 VERDICT = re.compile(r"^sqlite: produced (\d+), stored (\d+), lost (\d+)$")
@@ -52,11 +52,6 @@ def demo(place: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The demo's descendants: supervisor, bridge, workers, virtual devices."""
     return psutil.Process(process.pid).children(recursive=True)
-
-
-def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run."""
-    return [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
 def until_it_reads(process: subprocess.Popen[str]) -> str:
@@ -116,7 +111,7 @@ def test_a_signal_ends_it_with_its_account(place: Path, number: signal.Signals) 
     assert process.returncode == 0, text
     check(text)
     assert len(relatives) >= 8  # a supervisor, a bridge, three workers, three devices
-    assert alive(relatives) == []
+    assert living(*relatives) == []
     assert list(place.iterdir()) == []
 
 
@@ -126,7 +121,7 @@ def test_killed_it_leaves_no_process(place: Path) -> None:
         until_it_reads(process)
         relatives = family(process)
         process.kill()
-    until(lambda: not alive(relatives), 30, "the gateway to end with its demo")
+    until(lambda: not living(*relatives), 30, "the gateway to end with its demo")
 
 
 def test_started_with_a_group_umask(place: Path) -> None:

@@ -8,12 +8,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-import psutil
 import pytest
 
 from edgegw.spool import Book
 from tests.processes.rig import Consumer, Key, Rig, load_s, rig, sinks_toml, stored
-from tests.services.base import until
+from tests.services.base import living, until
 from tests.services.mariadb import Database
 from tests.services.rabbitmq import Rabbit, Vhost
 
@@ -47,16 +46,6 @@ def by_run(keys: Iterable[Key]) -> dict[str, list[int]]:
 def spans(found: dict[str, list[int]]) -> dict[str, tuple[int, int, int]]:
     """run → (how many, first, last): readable when it fails."""
     return {run: (len(seqs), seqs[0], seqs[-1]) for run, seqs in found.items()}
-
-
-def living(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run; a zombie that init has not fetched yet runs no more."""
-    found: list[psutil.Process] = []
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
 
 
 def check(gateway: Rig, consumer: Consumer, database: Database, seconds: float) -> dict[str, int]:
@@ -96,7 +85,7 @@ def test_at_rest_every_reading_arrives(gateway: Rig, vhost: Vhost, database: Dat
         lost = check(gateway, consumer, database, seconds)
     assert set(lost.values()) == {0}
     assert len(lost) == SENSORS
-    assert not living(processes.values())
+    assert not living(*processes.values())
     assert sorted(path.name for path in gateway.paths.runtime.rglob("*")) == ["lock", "tally"]
 
 
@@ -147,7 +136,7 @@ def test_supervisor_killed_leaves_no_process(gateway: Rig) -> None:
     gateway.start()
     processes = gateway.children()
     processes.pop("supervisor").send_signal(signal.SIGKILL)
-    until(lambda: not living(processes.values()), 2, "all of them to end")
+    until(lambda: not living(*processes.values()), 2, "all of them to end")
     gateway.start()
     assert gateway.status()["state"] == "running"
 
@@ -158,7 +147,7 @@ def test_sigterm_ends_all_within_ten_seconds(gateway: Rig) -> None:
     until(lambda: all(sink["delivered"] for sink in gateway.sinks().values()) and gateway.sinks(), 60, "first deliveries")
     processes = gateway.children()
     processes["supervisor"].send_signal(signal.SIGTERM)
-    until(lambda: not living(processes.values()), 10, "all of them to end")
+    until(lambda: not living(*processes.values()), 10, "all of them to end")
     assert all(book.closed for book in gateway.books())
 
 

@@ -6,10 +6,8 @@ import json
 import re
 from typing import Any
 
-import psutil
-
 from tests.processes.rig import Rig, rig
-from tests.services.base import until
+from tests.services.base import living, until
 
 LIMIT_s = 90
 SLOW = """
@@ -49,7 +47,7 @@ def test_slow_sensors_share_a_process() -> None:
         assert line["sensor"] == "door"
         before = made.children()["slow"]
         assert made.run("restart", "gate").returncode == 0
-        until(lambda: not before.is_running() or before.status() == psutil.STATUS_ZOMBIE, LIMIT_s, "the end of the old process")
+        until(lambda: not living(before), LIMIT_s, "the end of the old process")
         until(lambda: sensors(made).get("door", {}).get("rate_hz"), LIMIT_s, "the new one to read")
         made.stop()
         runs = [book for book in made.books() if book.run.sensor == "door"]

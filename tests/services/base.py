@@ -6,6 +6,7 @@ behind, and the check for left-over children can tell a service from a leak.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -118,3 +119,13 @@ def _alive(path: Path) -> bool:
         return psutil.Process(int(path.name.split("-")[2])).status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError):
         return False
+
+
+def living(*processes: psutil.Process) -> list[psutil.Process]:
+    """Those that still run; a zombie that init has not fetched yet runs no more, and one may end while it is looked at."""
+    found: list[psutil.Process] = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found

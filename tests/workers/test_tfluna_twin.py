@@ -17,7 +17,7 @@ import pytest
 
 from edgegw import driver
 from edgegw.errors import DeviceError
-from tests.services.base import end, until
+from tests.services.base import end, living, until
 from workers.tfluna import Options, read
 from workers.tfluna.frames import Echo, Parser
 from workers.virtual import process
@@ -229,7 +229,7 @@ with plug(Options(port="virtual")) as options:
         (child,) = [one for one in psutil.Process(parent.pid).children() if "workers.virtual.tfluna" in one.cmdline()]
         assert Path(port).exists()
         end(parent, signal.SIGKILL)
-        until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, PATIENCE_s, "the device to end")
+        until(lambda: not living(child), PATIENCE_s, "the device to end")
         until(lambda: not Path(port).exists(), PATIENCE_s, "its port to go")
     assert list(tmp_path.iterdir()) == []
 
