@@ -24,7 +24,7 @@ PYTHON = os.path.realpath(sys.executable)  # not the one of an environment that 
 LOCKS = {"run": ".ci/requirements.txt", "test": ".ci/requirements-test.txt"}
 BUILD_LOCK = ".ci/requirements-build.txt"
 PROJECT = ("setup.cfg", "pyproject.toml")
-LOWEST_EXTRAS = ("camera", "ble", "web", "fusion", "demo")
+LOWEST_EXTRAS = ("camera", "face", "findface", "ble", "web", "fusion", "demo")
 NOTE = "edgegw-setup.json"
 WHEELS = "usr/share/python-wheels"  # where Debian's package keeps the wheel of pip
 

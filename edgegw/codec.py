@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from edgegw.errors import CodecError
-from edgegw.reading import Batch, Reading, Record, Run, Value
+from edgegw.reading import Attachment, Batch, Reading, Record, Run, Value
 
 VERSION = b"\x01"
 MAX_MESSAGE_bytes = 1 << 20
+MAX_ATTACHMENT_bytes = 1 << 19
 SCHEMA = "edgegw.readings.v1"
 
 
@@ -36,6 +37,7 @@ class Push(msgspec.Struct, frozen=True, array_like=True, tag="push"):
 
     number: int
     batch: Batch
+    attached: dict[int, Attachment] = {}  # by the seq of the reading that it rides with
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
@@ -49,12 +51,23 @@ class Again(msgspec.Struct, frozen=True, array_like=True, tag="again"):
     """Bridge → worker: I do not know this connection; open a new one and begin with Hello."""
 
 
-Message = Hello | Welcome | Push | Ack | Again
+class Purge(msgspec.Struct, frozen=True, array_like=True, tag="purge"):
+    """Command → bridge: erase all attachments."""
+
+
+class Purged(msgspec.Struct, frozen=True, array_like=True, tag="purged"):
+    """Bridge → command: so many were erased."""
+
+    count: int
+
+
+Message = Hello | Welcome | Push | Ack | Again | Purge | Purged
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 _batch_decoder = msgspec.msgpack.Decoder(Batch)
 _run_decoder = msgspec.msgpack.Decoder(Run)
+_attachment_decoder = msgspec.msgpack.Decoder(Attachment)
 _json = msgspec.json.Encoder()
 _MALFORMED = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)  # the last comes from a text that is no UTF-8
 _INT64 = range(-(1 << 63), 1 << 63)  # what SQL can store; msgpack also has larger ones
@@ -80,6 +93,7 @@ def decode(data: bytes) -> Message:
         if message.number not in _COUNTS:
             raise CodecError(f"batch number {message.number} is out of range")
         check(message.batch)
+        _check_attached(message)
     elif isinstance(message, Hello) and message.run.started_ns not in _INT64:
         raise CodecError(f"run {message.run.id} started at no time that can be stored")
     return message
@@ -96,6 +110,15 @@ def check(batch: Batch) -> None:
     for reading in batch.readings:
         if not (reading.time_ns in _INT64 and reading.boot_ns in _INT64 and all(map(storable, reading.values))):
             raise CodecError(f"reading {reading.seq} holds a number that is not finite or too large")
+
+
+def _check_attached(push: Push) -> None:
+    strangers = push.attached.keys() - {reading.seq for reading in push.batch.readings}
+    if strangers:
+        raise CodecError(f"something is attached to reading {min(strangers)}, which is not in the batch")
+    for seq, attachment in push.attached.items():
+        if len(attachment.data) > MAX_ATTACHMENT_bytes or attachment.before_ns not in _INT64:
+            raise CodecError(f"what is attached to reading {seq} is too large")
 
 
 def storable(value: Value) -> bool:
@@ -129,6 +152,19 @@ def decode_run(data: bytes) -> Run:
         return _run_decoder.decode(data)
     except _MALFORMED as error:
         raise CodecError(f"not a run: {error}") from error
+
+
+def encode_attachment(attachment: Attachment) -> bytes:
+    """An attachment as the spool keeps it."""
+    return _encoder.encode(attachment)
+
+
+def decode_attachment(data: bytes) -> Attachment:
+    """The attachment in `data`. Raises CodecError."""
+    try:
+        return _attachment_decoder.decode(data)
+    except _MALFORMED as error:
+        raise CodecError(f"not an attachment: {error}") from error
 
 
 def rfc3339(time_ns: int) -> str:

@@ -26,6 +26,16 @@ class ClockState(enum.StrEnum):
     UNSYNCED = "unsynced"
 
 
+class Attachment(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes that ride with a reading, such as the picture of a face; for the sinks that ask for such, and for no other."""
+
+    media: str  # as in a Content-Type: image/jpeg
+    data: bytes
+    before_ns: int = 0  # how long before its reading it was taken
+    about: dict[str, float] = {}  # what is where in it, by names with units: left_px, top_px, …
+    gone: str = ""  # why the data is not there any more: expired, purged
+
+
 class Sample(msgspec.Struct, frozen=True, gc=False):
     """What a driver yields: values in SI units by field name, not yet stamped, not knowing whose they are."""
 
@@ -34,6 +44,8 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     kind: str = ""  # needed only where a driver yields more than one kind
     age_ns: int = 0  # how long ago the device measured it, counted back from the moment of the yield
     faults: int = 0  # what went wrong on the wire since the sample before: frames lost to noise, transfers repeated
+    attachment: Attachment | None = None
+    note: str = ""  # what the operator has to do before the device gives all that was asked for, in one plain sentence
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -93,6 +105,7 @@ class Record(msgspec.Struct, frozen=True):
     run: Run
     batch: Batch
     replay: bool = False  # comes from a backlog, not live
+    attachments: Mapping[int, Attachment] = {}  # by seq; only for a sink that asks for them
 
 
 class Letter(msgspec.Struct, frozen=True):

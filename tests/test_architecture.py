@@ -41,6 +41,8 @@ FORBIDDEN = [
     ("aio-pika", "edgegw.bridge", "import aiormq.exceptions"),
     ("pymysql", "edgegw.sinks.schema", "import pymysql.err"),
     ("click", "edgegw.supervisor", "import click"),
+    ("onnxruntime", "edgegw.worker", "import onnxruntime"),
+    ("httpx", "edgegw.sinks.schema", "import httpx"),
     ("cv2", "workers.tfluna", "import cv2"),
     ("cv2", "edgegw.bridge", "import cv2"),
     ("devices", "edgegw.driver", "import serial.tools.list_ports"),

@@ -25,6 +25,7 @@ from edgegw.errors import SpoolError, Unavailable
 from edgegw.health import BridgeHealth
 from edgegw.reading import Batch, Counts, Run
 from edgegw.spool import Book, Commit, Reader, Spool
+from edgegw.spool.attached import NEVER
 from edgegw.tally import Tally
 from edgegw.testing import ListSink
 from tests.records import a_reading, a_run
@@ -132,7 +133,7 @@ class Bench:
     def _work(self) -> None:
         """As edgegw.bridge.run(): all in one thread, as SQLite wants it."""
         log, clock = self.rig.process.log, SystemClock()
-        keeper = Keeper(lambda: SpySpool(self.spool, ["one"], self), self.directory / "tally", log)
+        keeper = Keeper(lambda: SpySpool(self.spool, ["one"], self), self.directory / "tally", log, lambda: NEVER, 1)
         try:
             out = Forwarder(self.sink, self.spool, keeper.cursor("one"), log, clock, lambda: 0.5)
             keeper.serve([out])

@@ -14,6 +14,7 @@ from edgegw.bridge.keeper import Keeper
 from edgegw.errors import SpoolError
 from edgegw.reading import Counts, Run
 from edgegw.spool import Book, Commit, Reader, Spool
+from edgegw.spool.attached import NEVER
 from edgegw.tally import Tally
 from edgegw.testing import ListSink
 from tests.records import a_run
@@ -63,7 +64,7 @@ class Bench:
         self.path = directory / "spool.db"
         self.tallies = directory / "tally"
         self.tallies.mkdir()
-        self.keeper = Keeper(lambda: Spy(self.path, ["one", "two"], self.plan), self.tallies, self.rig.process.log)
+        self.keeper = Keeper(lambda: Spy(self.path, ["one", "two"], self.plan), self.tallies, self.rig.process.log, lambda: NEVER, 1)
         self.one, self.two = self._forwarder("one"), self._forwarder("two")
         self.keeper.serve([self.one, self.two])
 

@@ -90,7 +90,7 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     metadata = email.message_from_bytes(wheel.read(f"{folder}/METADATA"))
     assert metadata["Requires-Python"] == ">=3.11"
     assert "Operating System :: POSIX :: Linux" in metadata.get_all("Classifier", [])
-    assert {"camera", "ble", "web", "fusion", "demo"} <= set(metadata.get_all("Provides-Extra", []))
+    assert {"camera", "face", "findface", "ble", "web", "fusion", "demo"} <= set(metadata.get_all("Provides-Extra", []))
     assert "edgegw = edgegw.cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
     assert any(name.endswith("LICENSE") for name in wheel.namelist())
 
@@ -98,7 +98,7 @@ def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
 def test_every_run_time_requirement_has_a_tested_lower_bound() -> None:
     """name>=version and no more: no upper bound that blocks others, none without a bound that `make test-lowest` could test."""
     wanted = requirements()
-    lines = [line for extra in ("", "camera", "ble", "web", "fusion", "demo") for line in wanted[extra]]
+    lines = [line for extra in ("", "camera", "face", "findface", "ble", "web", "fusion", "demo") for line in wanted[extra]]
     assert lines
     assert not [line for line in lines if not BOUND.fullmatch(line)]
 
@@ -139,7 +139,7 @@ def test_pins_keep_versions_and_drop_hashes(setup: ModuleType) -> None:
 def test_lowest_is_exactly_the_lower_bounds(setup: ModuleType) -> None:
     """`make test-lowest` installs each requirement of setup.cfg, extras included, at its bound."""
     wanted = requirements()
-    bounds = [line.replace(">=", "==") for extra in ("", "camera", "ble", "web", "fusion", "demo") for line in wanted[extra]]
+    bounds = [line.replace(">=", "==") for extra in ("", "camera", "face", "findface", "ble", "web", "fusion", "demo") for line in wanted[extra]]
     assert setup.lowest() == bounds
 
 

@@ -199,7 +199,7 @@ def test_a_broken_structure_is_set_aside_when_it_is_met_at_the_start(copy: Path)
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        ("PRAGMA user_version = 9", "it has format 9, this edgegw reads 1: drain it with the version that wrote it"),
+        ("PRAGMA user_version = 9", "it has format 9, this edgegw reads 2: drain it with the version that wrote it"),
         ("CREATE TABLE recipes (title)", "it is the database of another program"),
     ],
 )

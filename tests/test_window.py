@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edgegw import codec
 from edgegw.codec import MAX_MESSAGE_bytes, Push
 from edgegw.reading import ClockState, Counts, Quality, Reading, Value
-from edgegw.worker.window import IN_FLIGHT_batches, TEXT_chars, Window
+from edgegw.worker.window import IN_FLIGHT_batches, PART_bytes, Window
 
 
 def reading(seq: int, *values: Value) -> Reading:
@@ -163,7 +163,7 @@ def test_much_text_is_spread_over_several_batches() -> None:
     assert max(sizes) <= MAX_MESSAGE_bytes
     assert seqs(gone) == list(range(500))
     assert [push.number for push in gone] == list(range(len(gone)))
-    assert len(gone) == 500 // (TEXT_chars // 10_000)
+    assert len(gone) == 500 // (PART_bytes // 40_000)
 
 
 steps = st.lists(

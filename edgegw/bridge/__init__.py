@@ -11,11 +11,12 @@ from edgegw.bridge.body import Bridge
 from edgegw.bridge.forwarder import Forwarder
 from edgegw.bridge.keeper import Keeper
 from edgegw.bus import BridgeEnd
+from edgegw.clock import NS_PER_S, boot_id
 from edgegw.config import Settings
 from edgegw.process import Process, entered
-from edgegw.sinks import Sink
+from edgegw.sinks import Outbox, Sink
 from edgegw.sinks.configured import configured
-from edgegw.spool import Spool
+from edgegw.spool import Spool, moment
 
 __all__ = ["run"]
 
@@ -24,8 +25,10 @@ def run(settings: Settings, logs: Path | None, lifeline: int = -1) -> int:
     """Bridge until told to stop; returns the exit code. Raises SpoolError when there is no spool to be had."""
     with entered("bridge", settings, logs, lifeline) as process:
         sinks = configured(settings)
-        opened = functools.partial(Spool, settings.paths.spool, [sink.name for sink in sinks], settings.spool.max_bytes)
-        keeper = Keeper(opened, settings.paths.tally, process.log)
+        names, outboxes = [sink.name for sink in sinks], [sink.name for sink in sinks if isinstance(sink, Outbox)]
+        opened = functools.partial(Spool, settings.paths.spool, names, settings.spool.max_bytes, outboxes)
+        now = functools.partial(moment, process.clock, boot_id())
+        keeper = Keeper(opened, settings.paths.tally, process.log, now, round(settings.spool.attachments_h * 3600 * NS_PER_S))
         try:
             _work(settings, keeper, sinks, process)
         finally:

@@ -15,16 +15,19 @@ from edgegw.bridge.intake import Intake
 from edgegw.bridge.keeper import Keeper
 from edgegw.bus import BridgeEnd
 from edgegw.clock import NS_PER_S
+from edgegw.codec import Purged
 from edgegw.errors import SpoolError
 from edgegw.health import BridgeHealth
 from edgegw.process import Process
 from edgegw.spool import Handed
 
 TURN_readings = 20_000  # at most in one commit; more stays in the sockets and the workers' windows
+TURN_bytes = 16 << 20  # of attachments
 TURN_messages = 10_000  # so that somebody who sends nonsense without end cannot keep the loop from its other work
 IDLE_s = 0.5
 BEAT_ns = NS_PER_S
 BOOKS_ns = 2 * NS_PER_S
+EXPIRE_ns = 60 * NS_PER_S
 RETRY_ns = NS_PER_S  # after a commit that failed
 QUIET_ns = NS_PER_S // 5  # without a message: the workers have said their last
 DRAIN_ns = 7 * NS_PER_S // 2
@@ -44,7 +47,7 @@ class Bridge:
         self._stop = process.stop
         self._lifeline = process.lifeline
         self._intake = Intake(keeper.acked)
-        self._turned_ns = self._beat_ns = self._books_ns = 0
+        self._turned_ns = self._beat_ns = self._books_ns = self._expired_ns = 0
         self._retry_ns = 0
 
     def work(self) -> None:
@@ -72,11 +75,16 @@ class Bridge:
         now = self._turned_ns = self._clock.monotonic_ns()
         self._hear()
         heard = self._intake.waiting
+        if self._intake.purgers:
+            self._purge()
         if now >= self._retry_ns and (heard or now - self._beat_ns >= BEAT_ns):
             self._commit(self._intake.handed())
         if now - self._books_ns >= BOOKS_ns:
             self._books_ns = now
             self._close_books(wait=True)
+        if now - self._expired_ns >= EXPIRE_ns:
+            self._expired_ns = now
+            self._keeper.expire()
         if now - self._beat_ns >= BEAT_ns:
             self._beat_ns = now
             if self._lifeline.cut():
@@ -85,14 +93,17 @@ class Bridge:
         return heard
 
     def _hear(self) -> None:
-        if self._intake.readings >= TURN_readings:
+        if self._full():
             return
         for peer, data in itertools.islice(self._end.receive(), TURN_messages):
             answer = self._answer(peer, data)
             if answer is not None:
                 self._end.answer(peer, answer)
-            if self._intake.readings >= TURN_readings:
+            if self._full():
                 return
+
+    def _full(self) -> bool:
+        return self._intake.readings >= TURN_readings or self._intake.attached_bytes >= TURN_bytes
 
     def _answer(self, peer: bytes, data: bytes) -> bytes | None:
         try:
@@ -112,6 +123,15 @@ class Bridge:
                 forwarder.wake()
         if tapped:
             self._offer(handed)
+
+    def _purge(self) -> None:
+        """After a commit, so that what has come in before the question is erased, too. Who gets no answer knows that it was not done."""
+        purgers, self._intake.purgers = self._intake.purgers, []
+        self._commit(self._intake.handed())
+        count = self._keeper.purge()
+        if count is not None:
+            for peer in purgers:
+                self._end.answer(peer, codec.encode(Purged(count)))
 
     def _offer(self, handed: Sequence[Handed]) -> None:
         for run, batch in ((each.run, each.batch) for each in handed):

@@ -17,10 +17,11 @@ from edgegw.health import SinkHealth
 from edgegw.log import Logger
 from edgegw.reading import Letter, Record
 from edgegw.retry import backoff
-from edgegw.sinks import Sink
-from edgegw.spool import Reader
+from edgegw.sinks import Outbox, Sink
+from edgegw.spool import Outgoing, Reader
 
 DELIVERY_readings = 1000
+DELIVERY_bytes = 1 << 20  # of attachments
 IDLE_s = 1.0
 AWAY_BASE_s, AWAY_MAX_s = 0.5, 10.0
 REFUSED_s = 20.0  # somebody has to act first; more often would only fill the other side's log
@@ -31,6 +32,7 @@ class Forwarder:
 
     def __init__(self, sink: Sink, spool: Path, position: int, log: Logger, clock: Clock, random: Callable[[], float]) -> None:
         self.sink = sink
+        self.outbox = isinstance(sink, Outbox)
         self.position = position
         self.letters: deque[Letter] = deque()
         self.damaged: deque[int] = deque()
@@ -117,13 +119,13 @@ class Forwarder:
 
     def _turn(self, reader: Reader) -> None:
         if not self._open:
-            waiting, _ = reader.after(self.position, 1)
+            waiting = self._next(reader, 1, 1).records
             self._oldest_ns = waiting[0].batch.readings[0].time_ns if waiting else 0  # a sink that is away is behind, too
             self.sink.open()
             self._open = True
             self._replay_to = reader.newest()
         self._more.clear()
-        records, damaged = reader.after(self.position, DELIVERY_readings)
+        records, damaged, upto = self._next(reader, DELIVERY_readings, DELIVERY_bytes)
         if records:
             self._deliver([msgspec.structs.replace(r, replay=True) if r.position <= self._replay_to else r for r in records])
         if self._why:
@@ -131,10 +133,18 @@ class Forwarder:
         if damaged:
             self._log.error("record_damaged", sink=self.sink.name, positions=damaged)
         self.damaged.extend(damaged)
-        self.position = max([self.position, *damaged, *(record.position for record in records)])
+        self.position = upto
         if not records and not damaged:
             self._oldest_ns = 0
             self._more.wait(IDLE_s)
+
+    def _next(self, reader: Reader, readings: int, bytes_: int) -> Outgoing:
+        """What the sink has to be given next: every record, or, of the kinds that an outbox takes, those that something is attached to."""
+        if isinstance(self.sink, Outbox):
+            found = reader.outgoing(self.position, bytes_)
+            return found._replace(records=[record for record in found.records if record.batch.kind in self.sink.kinds])
+        records, damaged = reader.after(self.position, readings)
+        return Outgoing(records, damaged, max([self.position, *damaged, *(record.position for record in records)]))
 
     def _deliver(self, records: Sequence[Record]) -> None:
         self._oldest_ns = records[0].batch.readings[0].time_ns
@@ -153,11 +163,14 @@ class Forwarder:
             self.sink.bury(letter)
             self._log.error("reading_rejected", sink=self.sink.name, sensor=record.run.sensor, seq=letter.reading.seq, why=str(rejected))
         self._dead += len(poison)
-        self._delivered += sum(len(record.batch.readings) for record in records) - len(poison)
+        self._delivered += sum(map(self._weight, records)) - len(poison)
+
+    def _weight(self, record: Record) -> int:
+        return len(record.attachments if self.outbox else record.batch.readings)
 
     def _well(self, reader: Reader) -> None:
         """It has taken something, or there is nothing to take; that it let itself be opened says too little."""
-        backlog = reader.waiting(self.position)
+        backlog = reader.unsent(self.position) if self.outbox else reader.waiting(self.position)
         self._log.info("sink_connected", sink=self.sink.name, attempts=self._failures + 1, backlog=backlog)
         self._failures = 0
         self._why = ""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgegw import codec
-from edgegw.codec import Ack, Again, Hello, Push, Welcome
+from edgegw.codec import Ack, Again, Hello, Purge, Push, Welcome
 from edgegw.errors import CodecError
-from edgegw.reading import Batch, Run
+from edgegw.reading import Attachment, Batch, Run
 from edgegw.spool import Handed
 
 _AGAIN = codec.encode(Again())
@@ -30,6 +30,8 @@ class Intake:
         self._greeted: list[str] = []
         self._owed: set[str] = set()  # runs to acknowledge
         self.readings = 0  # taken in since the last commit
+        self.attached_bytes = 0  # and what rides with them
+        self.purgers: list[bytes] = []  # peers who ask to have all attachments erased
         self.refused = 0  # messages that were none, ever
 
     def hear(self, peer: bytes, data: bytes) -> bytes | None:
@@ -46,6 +48,8 @@ class Intake:
                 self._take(message)
             case Push():
                 return _AGAIN
+            case Purge():
+                self.purgers.append(peer)
             case _:
                 self.refused += 1
         return None
@@ -57,13 +61,13 @@ class Intake:
         for run, push in self._pushes:
             runs[run.id] = run
             joined.setdefault((run.id, push.batch.kind), []).append(push)
-        return [Handed(runs[run], pushes[-1].number, _join(pushes)) for (run, _), pushes in joined.items()]
+        return [Handed(runs[run], pushes[-1].number, _join(pushes), _attached(pushes)) for (run, _), pushes in joined.items()]
 
     def taken(self) -> list[tuple[bytes, bytes]]:
         """The commit is on disk: (peer, answer) for everyone who waits for it. Begins the next turn."""
         waiting = [run for run in dict.fromkeys([*self._greeted, *sorted(self._owed)]) if run in self._peers]
         answers = [(self._peers[run], self._answer(run)) for run in waiting]
-        self._pushes, self._greeted, self._owed, self.readings = [], [], set(), 0
+        self._pushes, self._greeted, self._owed, self.readings, self.attached_bytes = [], [], set(), 0, 0
         return answers
 
     def forget(self, run: str) -> None:
@@ -104,11 +108,16 @@ class Intake:
         self._numbers[run.id] = push.number
         self._pushes.append((run, push))
         self.readings += len(push.batch.readings)
+        self.attached_bytes += sum(len(one.data) for one in push.attached.values())
 
 
 def _fits(batch: Batch, run: Run) -> bool:
     width = len(run.fields.get(batch.kind, ()))
     return width > 0 and all(len(reading.values) == width for reading in batch.readings)
+
+
+def _attached(pushes: list[Push]) -> dict[int, Attachment]:
+    return {seq: attachment for push in pushes for seq, attachment in push.attached.items()}
 
 
 def _join(pushes: list[Push]) -> Batch:

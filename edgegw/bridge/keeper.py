@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from edgegw.bridge.forwarder import Forwarder
 from edgegw.errors import SpoolError
 from edgegw.log import Logger
 from edgegw.reading import Letter
-from edgegw.spool import Closed, Commit, Handed, Reader, Spool
+from edgegw.spool import Closed, Commit, Handed, Moment, Reader, Spool
 
 Item = TypeVar("Item")
 
@@ -21,8 +21,10 @@ Item = TypeVar("Item")
 class Keeper:
     """Owner of the spool's writer. After a failure it opens the file anew: an fsync that failed once may lie the second time."""
 
-    def __init__(self, opened: Callable[[], Spool], tallies: Path, log: Logger) -> None:
+    def __init__(self, opened: Callable[[], Spool], tallies: Path, log: Logger, now: Callable[[], Moment], ttl_ns: int) -> None:
         self._opened = opened
+        self._now = now
+        self._ttl_ns = ttl_ns  # of what is attached to readings
         self._tallies = tallies
         self._log = log
         self._sound = True  # the spool's file is open, and the last commit did not fail
@@ -88,9 +90,23 @@ class Keeper:
         self._ended = seen.difference(closed)
         return closed
 
+    def expire(self) -> None:
+        """Erase attachments that nobody has taken in their time."""
+        with self._may_fail():
+            if count := self._spool.expire(self._now().before(self._ttl_ns)):
+                self._log.warning("attachments_expired", count=count)
+
+    def purge(self) -> int | None:
+        """Erase all attachments; how many there were, None where the spool cannot."""
+        count = None
+        with self._may_fail():
+            count = self._spool.purge()
+            self._log.warning("attachments_purged", count=count)
+        return count
+
     def lag(self, forwarder: Forwarder) -> int:
-        """Readings that a sink has not got yet. Raises SpoolError, as newest() and bytes() do."""
-        return self._reader.waiting(forwarder.position)
+        """Readings that a sink has not got yet, or attachments. Raises SpoolError, as newest() and bytes() do."""
+        return self._reader.unsent(forwarder.position) if forwarder.outbox else self._reader.waiting(forwarder.position)
 
     def newest(self) -> int:
         """The newest position in the spool."""
@@ -111,13 +127,21 @@ class Keeper:
         for forwarder in self._forwarders:
             self._letters += _taken(forwarder.letters)
             self._damaged += _taken(forwarder.damaged)
-        return Commit(handed, cursors, tuple(self._letters), closed, tuple(self._damaged), trim=True)
+        return Commit(handed, cursors, tuple(self._letters), closed, tuple(self._damaged), trim=True, now=self._now())
 
     def _written(self, work: Commit) -> None:
         self._cursors |= work.cursors
         self._letters.clear()
         self._damaged.clear()
         self.stored += sum(len(each.batch.readings) for each in work.handed)
+
+    @contextlib.contextmanager
+    def _may_fail(self) -> Iterator[None]:
+        try:
+            self._mend()
+            yield
+        except SpoolError as error:
+            self._trouble(error)
 
     def _trouble(self, error: SpoolError) -> None:
         if self.why != str(error):

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from edgegw.account import Account, account
 from edgegw.config import Settings
+from edgegw.sinks import Outbox
 from edgegw.sinks.configured import configured
 from edgegw.spool import Reader
 
@@ -21,6 +22,8 @@ def accounts(settings: Settings) -> list[Account]:
         reader.close()
     found: list[Account] = []
     for sink in configured(settings):
+        if isinstance(sink, Outbox):  # it is given a few readings of many, and keeps none
+            continue
         stored = None
         if hasattr(sink, "stored"):
             sink.open()

@@ -41,6 +41,7 @@ class SpoolSettings(msgspec.Struct, frozen=True, kw_only=True):
     """[spool]; a megabyte still holds some ten thousand readings, a tebibyte is beyond any card."""
 
     max_bytes: Annotated[int, Meta(ge=1_000_000, le=1024 * GIB)] = GIB
+    attachments_h: Annotated[float, Meta(ge=0.01, le=72)] = 24.0  # pictures of faces, above all: three days need a good reason
 
 
 class SensorPolicy(msgspec.Struct, frozen=True, kw_only=True):

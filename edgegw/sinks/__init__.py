@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edgegw.reading import Letter, Record, Stored
 
@@ -32,6 +32,18 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of the connection; never raises."""
+
+
+@runtime_checkable
+class Outbox(Sink, Protocol):
+    """A sink that is given readings of some kinds only, and with them what is attached to them (`Record.attachments`).
+
+    An attachment lies in the spool until every outbox has passed its reading, or until its time is over; then its `gone` says so.
+    """
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What it is given."""
 
 
 class Store(Sink, Protocol):

@@ -5,7 +5,8 @@ that). SQLite does not notice a flipped bit in a payload, so each record carries
 process writes, from one thread; readers have connections of their own and never wait for the writer.
 """
 
-from edgegw.spool.reader import Book, Reader
+from edgegw.spool.attached import Moment, moment
+from edgegw.spool.reader import Book, Outgoing, Reader
 from edgegw.spool.writer import Closed, Commit, Handed, Spool
 
-__all__ = ["Book", "Closed", "Commit", "Handed", "Reader", "Spool"]
+__all__ = ["Book", "Closed", "Commit", "Handed", "Moment", "Outgoing", "Reader", "Spool", "moment"]

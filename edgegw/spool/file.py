@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgegw.errors import SpoolError
 
-FORMAT = 1  # PRAGMA user_version
+FORMAT = 2  # PRAGMA user_version; 1 had no attachments
 PAGE_bytes = 4096
 _CHECKPOINT_pages = 256  # the WAL stays near 1 MB, so a full disk can be drained (deleting needs room in the WAL first)
 _FULL = 2  # PRAGMA synchronous
@@ -33,6 +33,12 @@ CREATE TABLE dead_letter (
     sink TEXT NOT NULL, run TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, reading BLOB NOT NULL,
     code TEXT NOT NULL, reason TEXT NOT NULL, time_ns INTEGER NOT NULL, PRIMARY KEY (sink, run, seq)) WITHOUT ROWID;
 """
+_ATTACHED = """
+CREATE TABLE attachment (
+    position INTEGER NOT NULL, seq INTEGER NOT NULL, boot_id TEXT NOT NULL, boot_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL,
+    gone TEXT NOT NULL DEFAULT '', about BLOB NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (position, seq));
+CREATE TABLE outbox (sink TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
 
 
 class Unfit(Exception):
@@ -46,8 +52,11 @@ def connect(path: Path, mode: str = "rwc") -> sqlite3.Connection:
 
 def prepare(db: sqlite3.Connection, max_bytes: int) -> None:
     """Make `db` a durable spool of this format, with the tables it needs. Raises Unfit or sqlite3.Error."""
-    if form(db) == 0:
+    found = form(db)
+    if found == 0:
         _create(db)
+    elif found < FORMAT:
+        db.executescript(f"BEGIN; {_ATTACHED} PRAGMA user_version={FORMAT}; COMMIT;")
     db.execute("PRAGMA secure_delete=OFF")  # Debian builds it ON: each page that trimming frees would be written once more, as zeros
     db.execute("PRAGMA synchronous=FULL")
     if db.execute("PRAGMA synchronous").fetchone()[0] != _FULL:  # builds may forbid it; then nothing would survive a power cut
@@ -63,9 +72,9 @@ def limit(db: sqlite3.Connection, max_bytes: int) -> None:
 
 
 def form(db: sqlite3.Connection) -> int:
-    """FORMAT; 0 where the database is new and empty. Raises Unfit where it is anything else, or sqlite3.Error."""
+    """FORMAT or an older one; 0 where the database is new and empty. Raises Unfit where it is anything else, or sqlite3.Error."""
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if found not in (0, FORMAT):
+    if not 0 <= found <= FORMAT:
         raise Unfit(f"it has format {found}, this edgegw reads {FORMAT}: drain it with the version that wrote it")
     if found == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise Unfit("it is the database of another program")
@@ -77,7 +86,7 @@ def _create(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA auto_vacuum=INCREMENTAL")
     if db.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":  # it needs shared memory, which network file systems lack
         raise Unfit("its file system cannot hold a SQLite database in WAL mode: use a local disk")
-    db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={FORMAT}; COMMIT;")
+    db.executescript(f"BEGIN; {_TABLES} {_ATTACHED} PRAGMA user_version={FORMAT}; COMMIT;")
 
 
 def ruined(error: sqlite3.Error) -> bool:

@@ -5,17 +5,28 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from edgegw import codec
 from edgegw.errors import CodecError
 from edgegw.reading import Counts, Record, Run
-from edgegw.spool import file
+from edgegw.spool import attached, file
 
 _CACHED_RUNS = 1000
-_UNREAD = "SELECT run, sink, sum(count) FROM record JOIN cursor ON record.position > cursor.position GROUP BY run, sink"
+_UNREAD = (
+    "SELECT run, sink, sum(count) FROM record JOIN cursor ON record.position > cursor.position"
+    " WHERE sink NOT IN (SELECT sink FROM outbox) GROUP BY run, sink"
+)
+_UNSENT = (
+    "SELECT run, sink, count(*) FROM attachment JOIN record USING (position) JOIN cursor ON record.position > cursor.position"
+    " WHERE sink IN (SELECT sink FROM outbox) GROUP BY run, sink"
+)
+_ATTACHED = (
+    "SELECT position, run, payload, crc FROM record WHERE position > ?1 AND position IN"
+    " (SELECT position FROM attachment WHERE position > ?1) ORDER BY position"
+)
 _AFTER = "SELECT position, run, payload, crc FROM record WHERE position > ? ORDER BY position"
 _WAITING = (  # one statement, so that both look-ups see the same moment
     "SELECT (SELECT total FROM record ORDER BY position DESC LIMIT 1)"
@@ -31,9 +42,17 @@ class Book(msgspec.Struct, frozen=True):
     kept: int
     counts: Counts
     closed: bool
-    waiting: Mapping[str, int]  # sink → readings it has not got yet
+    waiting: Mapping[str, int]  # sink → readings it has not got yet; of an outbox, attachments
     dead: Mapping[str, int]  # sink → readings it rejected
     damaged: int  # readings in records whose checksum failed
+
+
+class Outgoing(NamedTuple):
+    """What an outbox has to be given."""
+
+    records: list[Record]
+    damaged: list[int]
+    upto: int  # the position behind which nothing was looked at
 
 
 class Reader:
@@ -47,8 +66,8 @@ class Reader:
             self._db = file.connect(path, "ro")
             try:
                 self._db.text_factory = _lenient
-                if file.form(self._db) == 0:
-                    raise file.Unfit("nothing was ever written to it")
+                if (found := file.form(self._db)) < file.FORMAT:
+                    raise file.Unfit(f"it has format {found}: start the gateway once" if found else "nothing was ever written to it")
             except BaseException:
                 self._db.close()
                 raise
@@ -68,6 +87,30 @@ class Reader:
                 if readings <= 0:
                     break
         return records, damaged
+
+    def outgoing(self, position: int, bytes_: int) -> Outgoing:
+        """The records behind `position` that something is attached to, with that, up to about so many bytes of it."""
+        records: list[Record] = []
+        damaged: list[int] = []
+        with file.explained(self._path, "read"):
+            newest = self.newest()  # before looking: what is appended in between must not be passed unseen
+            with contextlib.closing(self._db.execute(_ATTACHED, (position,))) as rows:
+                for at, run, payload, crc in rows:
+                    try:
+                        record = Record(at, self._run(run), codec.decode_batch(_intact(run, payload, crc)))
+                    except CodecError:
+                        damaged.append(at)
+                        continue
+                    records.append(msgspec.structs.replace(record, attachments=attached.of_record(self._db, at)))
+                    bytes_ -= sum(len(one.data) for one in records[-1].attachments.values())
+                    if bytes_ <= 0:
+                        return Outgoing(records, damaged, at)
+        return Outgoing(records, damaged, max([position, newest, *(record.position for record in records)]))
+
+    def unsent(self, position: int) -> int:
+        """How many attachments lie behind `position`."""
+        with file.explained(self._path, "read"):
+            return int(self._db.execute("SELECT count(*) FROM attachment WHERE position > ?", (position,)).fetchone()[0])
 
     def waiting(self, position: int) -> int:
         """How many readings lie behind `position` (records set aside as damaged still count until it has passed them)."""
@@ -94,6 +137,8 @@ class Reader:
 
     def _books(self) -> list[Book]:
         waiting = self._by_run(_UNREAD)
+        for run, sinks in self._by_run(_UNSENT).items():
+            waiting.setdefault(run, {}).update(sinks)
         dead = self._by_run("SELECT run, sink, count(*) FROM dead_letter GROUP BY run, sink")
         damaged = dict(self._db.execute("SELECT run, sum(count) FROM damaged GROUP BY run"))
         rows = self._db.execute("SELECT id, acked, kept, produced, filtered, dropped, closed FROM run ORDER BY id").fetchall()

@@ -12,14 +12,21 @@ import msgspec
 
 from edgegw import codec
 from edgegw.errors import SpoolError
-from edgegw.reading import Batch, Counts, Letter, Run
-from edgegw.spool import file
+from edgegw.reading import Attachment, Batch, Counts, Letter, Run
+from edgegw.spool import attached, file
+from edgegw.spool.attached import NEVER, Moment
 from edgegw.spool.ballast import Ballast
 
 _TRIM_records = 10_000  # in one commit, so that a long backlog is let go of in bounded steps
 _VACUUM_pages = 256  # given back to the file system in one commit…
 _SLACK_pages = 256  # …while more than these are free: pages moved to the front only to be written again soon would wear the card
 _FRESH_positions = 1 << 40  # a spool that replaces a ruined one counts on from here, so that no cursor of the old one passes its records
+# What every sink has that takes everything, and no outbox still waits for.
+_TRIM = (
+    "DELETE FROM record WHERE position IN (SELECT position FROM record"
+    " WHERE position <= (SELECT min(position) FROM cursor WHERE sink NOT IN (SELECT sink FROM outbox))"
+    " AND position NOT IN (SELECT position FROM attachment) ORDER BY position LIMIT ?)"
+)
 _KEPT_RUNS = 10_000  # when more books than this are closed, the older half is forgotten
 
 
@@ -29,6 +36,7 @@ class Handed(msgspec.Struct, frozen=True):
     run: Run
     number: int
     batch: Batch
+    attached: Mapping[int, Attachment] = {}
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -47,14 +55,16 @@ class Commit(msgspec.Struct, frozen=True):
     closed: Sequence[Closed] = ()
     damaged: Iterable[int] = ()
     trim: bool = False
+    now: Moment = NEVER  # for what is attached
 
 
 class Spool:
     """The writer. Not for more than one thread, nor for more than one process."""
 
-    def __init__(self, path: Path, sinks: Sequence[str], max_bytes: int = 1 << 30) -> None:
-        """Open or create the spool of `sinks`; cursors of sinks that are gone are forgotten. Raises SpoolError."""
+    def __init__(self, path: Path, sinks: Sequence[str], max_bytes: int = 1 << 30, outboxes: Sequence[str] = ()) -> None:
+        """Open or create the spool of `sinks`, some of them outboxes; cursors of sinks that are gone are forgotten. Raises SpoolError."""
         self.path = path
+        self._outboxes = outboxes
         self._max_bytes = max_bytes
         self.set_aside: Path | None = None
         with file.explained(path, "use"):
@@ -75,6 +85,7 @@ class Spool:
             file.prepare(self._db, max_bytes)
             with self._transaction():
                 self._forget_cursors_but(sinks)
+                attached.serve(self._db, self._outboxes)
                 self._db.execute("SELECT total FROM record ORDER BY position DESC LIMIT 1").fetchone()  # every commit begins there
                 if before:
                     self._db.execute("INSERT INTO sqlite_sequence VALUES ('record', ?)", (before,))
@@ -101,6 +112,19 @@ class Spool:
             with contextlib.suppress(SpoolError):  # what was committed is durable all the same
                 self._asked("PRAGMA wal_checkpoint(PASSIVE)")
         return self.newest()
+
+    def expire(self, before: Moment) -> int:
+        """Erase the attachments taken in before then; how many there were. Raises SpoolError, as purge() does."""
+        with file.explained(self.path, "write to"), self._transaction():
+            return attached.expire(self._db, before)
+
+    def purge(self) -> int:
+        """Erase all attachments, also what the WAL still holds of them; how many there were."""
+        with file.explained(self.path, "write to"):
+            with self._transaction():
+                count = attached.purge(self._db)
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return count
 
     def newest(self) -> int:
         """The last position ever given; 0 in a new spool. Raises SpoolError, as all questions do when the file cannot be read."""
@@ -162,16 +186,17 @@ class Spool:
             self._forget_runs()
         file.limit(self._db, self._max_bytes - self._max_bytes // 16)
         for handed in work.handed:
-            self._append(handed)
+            self._append(handed, work.now)
 
-    def _append(self, handed: Handed) -> None:
+    def _append(self, handed: Handed, now: Moment) -> None:
         run, batch, payload = handed.run, handed.batch, codec.encode_batch(handed.batch)
         self._enrol(run)
-        self._db.execute(
+        appended = self._db.execute(
             "INSERT INTO record (run, count, total, crc, payload)"
             " VALUES (?1, ?2, coalesce((SELECT total FROM record ORDER BY position DESC LIMIT 1), 0) + ?2, ?3, ?4)",
             (run.id, len(batch.readings), file.checksum(run.id, payload), payload),
         )
+        attached.keep(self._db, appended.lastrowid or 0, handed.attached, now)
         self._db.execute("UPDATE run SET acked = max(acked, ?), kept = kept + ? WHERE id = ?", (handed.number, len(batch.readings), run.id))
         self._count(run.id, batch.counts, closed=False)
 
@@ -195,10 +220,8 @@ class Spool:
         self._db.execute("DELETE FROM record WHERE position = ?", (position,))
 
     def _trim(self) -> None:
-        self._db.execute(
-            "DELETE FROM record WHERE position <= (SELECT min(position) FROM cursor) AND position < (SELECT min(position) FROM record) + ?",
-            (_TRIM_records,),
-        )
+        attached.forget(self._db)
+        self._db.execute(_TRIM, (_TRIM_records,))
         if self._pragma("freelist_count") > _SLACK_pages:
             for _ in range(_VACUUM_pages):  # it gives back a page a step, and the sqlite3 module takes one step, whatever number it is told
                 self._db.execute("PRAGMA incremental_vacuum(1)")

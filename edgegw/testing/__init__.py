@@ -104,6 +104,19 @@ class ListSink:
             raise Unavailable(f"{self._name} is not open")
 
 
+class ListOutbox(ListSink):
+    """An Outbox in memory, for readings of these kinds with what is attached to them."""
+
+    def __init__(self, name: str = "outbox", kinds: frozenset[str] = frozenset({"face"})) -> None:
+        super().__init__(name)
+        self._kinds = kinds
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """As given."""
+        return self._kinds
+
+
 class NoOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A scripted device has no options."""
 

@@ -85,7 +85,7 @@ class Worker:
         if reading is None:
             self._outlet.hold_back(sample.faults)
         else:
-            self._outlet.put(kind, reading, sample.faults)
+            self._outlet.put(kind, reading, sample)
         if sample.faults and not self._recovery.silent:
             self._recovery.reread()
         if self._recovery.silent:

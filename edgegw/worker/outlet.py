@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edgegw.clock import NS_PER_S, Clock
-from edgegw.reading import Reading
+from edgegw.codec import MAX_ATTACHMENT_bytes
+from edgegw.reading import Attachment, Reading, Sample
 from edgegw.tally import Tally
 from edgegw.worker.link import Link
 from edgegw.worker.pulse import Pulse
@@ -25,11 +28,11 @@ class Outlet:
         self._clock = clock
         self._flushed_ns = 0
 
-    def put(self, kind: str, reading: Reading, faults: int) -> None:
-        """Take in a reading that cost so many faults on the wire."""
-        self.window.add(kind, reading)
+    def put(self, kind: str, reading: Reading, sample: Sample) -> None:
+        """Take in a reading, and what the sample it was made of says besides."""
+        self.window.add(kind, reading, _bounded(sample.attachment))
         self._count()
-        self.pulse.note(kind, reading, faults)
+        self.pulse.note(kind, reading, sample)
 
     def hold_back(self, faults: int) -> None:
         """A reading was produced, and filtered."""
@@ -62,3 +65,10 @@ class Outlet:
 
     def _count(self) -> None:
         self._tally.set(self.window.produced, self.window.filtered, self.window.dropped)
+
+
+def _bounded(attachment: Attachment | None) -> Attachment | None:
+    """One that no message has room for rides without its data, and says so."""
+    if attachment is None or len(attachment.data) <= MAX_ATTACHMENT_bytes:
+        return attachment
+    return msgspec.structs.replace(attachment, data=b"", gone="too large")

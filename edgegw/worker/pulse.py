@@ -7,7 +7,7 @@ import msgspec
 from edgegw.clock import NS_PER_S, Clock
 from edgegw.health import SensorHealth
 from edgegw.notify import Notifier
-from edgegw.reading import Quality, Reading, Run
+from edgegw.reading import Quality, Reading, Run, Sample
 from edgegw.worker.link import Link
 from edgegw.worker.recovery import Recovery
 from edgegw.worker.window import Window
@@ -32,10 +32,12 @@ class Pulse:
         self._newest: tuple[str, Reading] | None = None
         self._bad = 0
         self._why = "waiting for the first reading"
+        self._note = ""
 
-    def note(self, kind: str, reading: Reading, faults: int) -> None:
-        """A reading was taken, after so many faults on the wire."""
-        self.faults += faults
+    def note(self, kind: str, reading: Reading, sample: Sample) -> None:
+        """A reading was made of that sample."""
+        self.faults += sample.faults
+        self._note = sample.note
         self._newest = (kind, reading)
         if reading.quality is Quality.BAD:
             self._bad += 1
@@ -73,7 +75,7 @@ class Pulse:
             newest=dict(zip(self._run.fields[kind], newest.values, strict=True)) if newest else {},
             rung=self._recovery.rung or "",
             healed=self._recovery.healed,
-            why=self._why or self._waiting(),
+            why=self._why or self._waiting() or self._note,
         )
 
     def _waiting(self) -> str:

@@ -7,13 +7,14 @@ safe already, and then it would be counted twice), and counts them. Their seqs s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from edgegw.codec import Push
-from edgegw.reading import Batch, Counts, Reading
+from edgegw.reading import Attachment, Batch, Counts, Reading
 
 IN_FLIGHT_batches = 64
-TEXT_chars = 250_000  # in one batch, so that with four bytes each and all else it stays below what the bus takes in one message
+ATTACHED_bytes = 16 << 20  # held; more is as full as too many readings
+PART_bytes = 1_000_000  # of text, four bytes each, and attachments in one batch: with all else it stays below what the bus takes at once
 
 
 class Window:
@@ -24,6 +25,8 @@ class Window:
         self._limit = limit
         self._drops_oldest = drops_oldest
         self._collecting: dict[str, list[Reading]] = {}
+        self._attached: dict[int, Attachment] = {}  # to what is being collected, by seq
+        self._attached_bytes = 0  # to all that is held
         self._sent: deque[Push] = deque()
         self._unsent: deque[Push] = deque()
         self._number = 0
@@ -38,13 +41,18 @@ class Window:
         """Batches sent and not acknowledged."""
         return len(self._sent)
 
-    def add(self, kind: str, reading: Reading) -> None:
+    def add(self, kind: str, reading: Reading, attachment: Attachment | None = None) -> None:
         """Take in a reading, or drop one by the policy."""
         self.produced += 1
-        if self.size >= self._limit and not (self._drops_oldest and self._drop_oldest()):
-            self.dropped += 1
-            return
+        more_bytes = len(attachment.data) if attachment else 0
+        while self.size >= self._limit or (more_bytes and self._attached_bytes + more_bytes > ATTACHED_bytes):
+            if not (self._drops_oldest and self._drop_oldest()):
+                self.dropped += 1
+                return
         self._collecting.setdefault(kind, []).append(reading)
+        if attachment:
+            self._attached[reading.seq] = attachment
+            self._attached_bytes += more_bytes
         self.collected += 1
         self.size += 1
 
@@ -57,10 +65,12 @@ class Window:
         """Make batches of what was collected, one a kind, or more where there is much text in it."""
         counts = Counts(produced=self.produced, filtered=self.filtered, dropped=self.dropped)
         for kind, readings in self._collecting.items():
-            for part in _parts(readings):
-                self._unsent.append(Push(self._number, Batch(self._run, kind, counts, part)))
+            for part in _parts(readings, self._attached):
+                attached = {reading.seq: self._attached[reading.seq] for reading in part if reading.seq in self._attached}
+                self._unsent.append(Push(self._number, Batch(self._run, kind, counts, part), attached))
                 self._number += 1
         self._collecting.clear()
+        self._attached.clear()
         self.collected = 0
 
     def next(self) -> Push | None:
@@ -75,7 +85,7 @@ class Window:
         """Forget the batches up to number `committed`; True when there was one."""
         held = len(self._sent)
         while self._sent and self._sent[0].number <= committed:
-            self.size -= len(self._sent.popleft().batch.readings)
+            self._let_go(self._sent.popleft())
         return len(self._sent) < held
 
     def rewind(self, committed: int) -> None:
@@ -87,18 +97,24 @@ class Window:
     def _drop_oldest(self) -> bool:
         if not self._unsent:
             return False
-        lost = len(self._unsent.popleft().batch.readings)
-        self.size -= lost
-        self.dropped += lost
+        self.dropped += self._let_go(self._unsent.popleft())
         return True
 
+    def _let_go(self, push: Push) -> int:
+        readings = len(push.batch.readings)
+        self.size -= readings
+        self._attached_bytes -= sum(len(one.data) for one in push.attached.values())
+        return readings
 
-def _parts(readings: list[Reading]) -> Iterator[tuple[Reading, ...]]:
-    begin = held = 0
+
+def _parts(readings: list[Reading], attached: Mapping[int, Attachment]) -> Iterator[tuple[Reading, ...]]:
+    begin = held_bytes = 0
     for index, reading in enumerate(readings):
-        text = sum(len(value) for value in reading.values if type(value) is str)
-        if held and held + text > TEXT_chars:
+        more_bytes = sum(4 * len(value) for value in reading.values if type(value) is str)
+        if reading.seq in attached:
+            more_bytes += len(attached[reading.seq].data)
+        if held_bytes and held_bytes + more_bytes > PART_bytes:
             yield tuple(readings[begin:index])
-            begin, held = index, 0
-        held += text
+            begin, held_bytes = index, 0
+        held_bytes += more_bytes
     yield tuple(readings[begin:])
