@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import random
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from workers.camera.picture import Planes
 
 WIDTH_px, HEIGHT_px = 320, 240
 FWHM = 2.3548  # of a Gaussian, in its standard deviations
@@ -23,10 +26,19 @@ class Scene(NamedTuple):
     pixels: NDArray[np.uint8]
     dot: tuple[float, float] | None
     across_px: float = 0.0  # the dot's width at half its height
+    seed: int = 0
 
 
-def scene(seed: int, dot: bool, width_px: int = WIDTH_px, height_px: int = HEIGHT_px) -> Scene:
-    """Everything in it follows from the seed; with `dot` there is one of 3 to 15 px."""
+class Siting(enum.Enum):
+    """Where a value of the colours' planes stands among its four pixels."""
+
+    MIDDLE = "middle"  # JPEG
+    LEFT = "left"  # MPEG-2
+    CORNER = "corner"  # who takes one pixel for all four
+
+
+def scene(seed: int, dot: bool, width_px: int = WIDTH_px, height_px: int = HEIGHT_px, lit: bool = True) -> Scene:
+    """Everything in it follows from the seed; with `dot` there is one of 3 to 15 px, or would be, were the laser lit."""
     chance, drawing = random.Random(seed), np.random.default_rng(seed)
     canvas = _wall(chance, drawing, width_px, height_px)
     taken: list[tuple[float, float, float]] = []  # x, y and reach of what stands in the picture
@@ -35,19 +47,43 @@ def scene(seed: int, dot: bool, width_px: int = WIDTH_px, height_px: int = HEIGH
     place, across_px = None, 0.0
     if dot:
         place, across_px = _free_place(chance, taken, width_px, height_px), chance.uniform(3, 15)
+        before = canvas.copy()
         _shine(canvas, place, across_px, chance)
+        canvas = canvas if lit else before
     canvas = _blurred(canvas, chance.choice((0, 0, 1)))
     canvas += drawing.normal(0, chance.uniform(0.5, 4), canvas.shape).astype(np.float32)
-    return Scene(np.clip(np.rint(canvas), 0, 255).astype(np.uint8), place, across_px)
+    return Scene(np.clip(np.rint(canvas), 0, 255).astype(np.uint8), place, across_px, seed)
 
 
-def planted(
-    pixels: NDArray[np.uint8], place: tuple[float, float], across_px: float, times: float, leak: float = 0.1
-) -> NDArray[np.uint8]:
+def planted(pixels: NDArray[np.uint8], place: tuple[float, float], across_px: float, times: float, leak: float = 0.1) -> NDArray[np.uint8]:
     """A copy with a dot at `place` (x, y), so many times as bright as the sensor can tell; other colours see `leak` of it."""
     canvas = pixels.astype(np.float32)
     _add_light(canvas, place, across_px, times, leak)
     return np.rint(canvas).astype(np.uint8)
+
+
+def planes(pixels: NDArray[np.uint8], full: bool = True, siting: Siting = Siting.MIDDLE) -> Planes:
+    """The same picture in planes, after BT.601."""
+    blue, green, red = (pixels[..., colour].astype(np.float32) for colour in range(3))
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    u, v = (_halved((colour - luma) / span, siting) for colour, span in ((blue, 1.772), (red, 1.402)))
+    scales = (1.0, 0.0, 1.0) if full else (219 / 255, 16.0, 224 / 255)
+    return Planes(_bytes(luma * scales[0] + scales[1]), _bytes(u * scales[2] + 128), _bytes(v * scales[2] + 128), full)
+
+
+def _halved(plane: Canvas, siting: Siting) -> Canvas:
+    even = np.pad(plane, ((0, plane.shape[0] % 2), (0, plane.shape[1] % 2)), mode="edge")
+    if siting is Siting.CORNER:
+        return even[::2, ::2]
+    rows = (even[::2] + even[1::2]) / 2
+    if siting is Siting.MIDDLE:
+        return np.asarray((rows[:, ::2] + rows[:, 1::2]) / 2, np.float32)
+    wide = np.pad(rows, ((0, 0), (1, 0)), mode="edge")
+    return np.asarray((wide[:, :-1:2] + 2 * rows[:, ::2] + rows[:, 1::2]) / 4, np.float32)
+
+
+def _bytes(plane: Canvas) -> NDArray[np.uint8]:
+    return np.clip(np.rint(plane), 0, 255).astype(np.uint8)
 
 
 def _wall(chance: random.Random, drawing: np.random.Generator, width_px: int, height_px: int) -> Canvas:

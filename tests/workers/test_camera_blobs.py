@@ -29,7 +29,7 @@ def test_spots_are_those_of_opencv(seed: int, density: float) -> None:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     theirs = [(*map(int, stats[i][:4]), int(values[labels == i].max())) for i in range(1, count)]
     boxes = {(y, y + height - 1, x, x + width - 1, highest) for x, y, width, height, highest in theirs}
-    ours = zip(found.top, found.bottom, found.left, found.right, found.highest(values), strict=True)
+    ours = zip(*found.boxes(), found.highest(values), strict=True)
     assert found.count == count - 1
     assert {tuple(map(int, one)) for one in ours} == boxes
     for label in range(found.count):

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.camera.measure import Pixels
+from workers.camera.picture import Pixels
 
 RUNS = 50_000  # more of them are speckle all over, and would take long
 
 
+class Boxes(NamedTuple):
+    """The first and last rows and columns of each spot."""
+
+    top: NDArray[np.intp]
+    bottom: NDArray[np.intp]
+    left: NDArray[np.intp]
+    right: NDArray[np.intp]
+
+
 class Blobs:
-    """The spots of one mask; `top` to `right` are their first and last rows and columns."""
+    """The spots of one mask."""
 
     def __init__(self, shape: tuple[int, ...], starts: NDArray[np.intp], ends: NDArray[np.intp], label: NDArray[np.intp]) -> None:
         self._shape, self._starts, self._ends = shape, starts, ends
-        names, self._label = np.unique(label, return_inverse=True)
-        self.count = len(names)
-        rows, first, last = starts // shape[1], starts % shape[1], ends % shape[1]
-        self.top, self.bottom = self._least(rows), -self._least(-rows)
-        self.left, self.right = self._least(first), -self._least(-last)
+        first = label == np.arange(len(label))  # of each spot's runs
+        self.count = int(first.sum())
+        self._label = (np.cumsum(first) - 1)[label]
+
+    def boxes(self) -> Boxes:
+        """Where they are."""
+        width = self._shape[1]
+        rows, left, right = self._starts // width, self._starts % width, self._ends % width
+        return Boxes(self._least(rows), -self._least(-rows), self._least(left), -self._least(-right))
 
     def highest(self, of: Pixels) -> NDArray[np.intp]:
         """The highest value in each spot."""
-        flat = of.ravel()
-        pairs = np.stack((self._starts, np.minimum(self._ends + 1, flat.size - 1)), axis=1).ravel()
-        runs = np.maximum.reduceat(flat, pairs)[::2] if self.count else flat[:0]
-        return -self._least(-np.maximum(runs, flat[self._ends]).astype(np.intp))
+        if not self.count:
+            return np.empty(0, np.intp)
+        lengths = self._ends - self._starts + 1
+        begins = np.cumsum(lengths) - lengths
+        at = np.arange(lengths.sum()) + np.repeat(self._starts - begins, lengths)
+        runs = np.maximum.reduceat(of[at // self._shape[1], at % self._shape[1]], begins)
+        return -self._least(-runs.astype(np.intp))
 
     def label_at(self, index: int) -> int:
         """Which spot has the pixel of that flat index, which is in the mask."""
@@ -49,12 +67,14 @@ class Blobs:
 def blobs(mask: NDArray[np.bool_]) -> Blobs:
     """Spots whose pixels touch, corners included. None at all where there are more than RUNS runs: that is no picture of spots."""
     width = mask.shape[1]
-    at = np.flatnonzero(mask)
-    new = np.empty(len(at), bool)
-    new[:1] = True
-    new[1:] = (np.diff(at) != 1) | (at[1:] % width == 0)
-    starts = at[new]
-    ends = at[np.roll(new, -1)] if len(at) else at
+    rows = np.flatnonzero(mask.any(axis=1))  # the others are most of them, as a rule
+    edges = np.zeros((len(rows), width + 1), bool)  # where a run begins, and where one has ended
+    part = mask[rows]
+    edges[:, 0], edges[:, -1] = part[:, 0], part[:, -1]
+    np.not_equal(part[:, 1:], part[:, :-1], out=edges[:, 1:-1])
+    at = np.flatnonzero(edges)
+    at += rows[at // (width + 1)] * width - at // (width + 1) * (width + 1)
+    starts, ends = at[::2], at[1::2] - 1
     if len(starts) > RUNS:
         starts = ends = at[:0]
     return Blobs(mask.shape, starts, ends, _joined(starts, ends, width))
