@@ -66,7 +66,8 @@ def captured(capture: Capture, count: int) -> None:
 
 def luma(frame: Frame | None) -> int:
     assert frame is not None
-    return int(frame.pixels[0, 0])
+    assert isinstance(frame.picture, np.ndarray)
+    return int(frame.picture[0, 0])
 
 
 def test_the_newest_frame_wins(camera: Scripted) -> None:
@@ -85,6 +86,56 @@ def test_the_newest_frame_wins(camera: Scripted) -> None:
         progress = capture.progress()
         assert (progress.captured, progress.taken, progress.newest_ns) == (8, 1, 8)
         assert camera.retrieved == [4, 5, 6]
+
+
+def test_every_frame_is_kept_where_that_is_asked_for(camera: Scripted) -> None:
+    """In their order, none twice, none left out, though nobody was asking when they came."""
+    with Capture("test", lambda: camera, keep=4) as capture:
+        camera.give(1, 2, 3)
+        captured(capture, 3)
+        assert [luma(capture.frame(PATIENCE_s)) for _ in range(3)] == [1, 2, 3]
+        camera.give(4, 5)
+        captured(capture, 5)
+        assert [luma(capture.frame(PATIENCE_s)) for _ in range(2)] == [4, 5]
+        assert capture.frame(0) is None
+        assert camera.retrieved == [1, 2, 3, 4, 5]
+        progress = capture.progress()
+        assert (progress.captured, progress.taken) == (5, 5)
+
+
+def test_of_frames_that_are_kept_the_oldest_gives_way(camera: Scripted) -> None:
+    """What waits is bounded, and what gave way is counted as captured and not taken."""
+    with Capture("test", lambda: camera, keep=3) as capture:
+        camera.give(*range(1, 11))
+        captured(capture, 10)
+        assert [luma(capture.frame(PATIENCE_s)) for _ in range(3)] == [8, 9, 10]
+        progress = capture.progress()
+        assert progress.captured - progress.taken == 7
+
+
+class Wakeable(Scripted):
+    """Hangs until it is interrupted, and closes only after."""
+
+    def interrupt(self) -> None:
+        assert not self.closed.is_set(), "what is closed is not to be touched"
+        self.give(SPOILT)
+
+
+def test_a_camera_that_can_be_interrupted_is_not_left_behind() -> None:
+    """Leaving the block wakes it up, and it is closed before the block is left."""
+    camera = Wakeable()
+    with Capture("test", lambda: camera):
+        assert camera.hangs.wait(PATIENCE_s)
+    assert camera.closed.is_set()
+    assert not any(thread.name.startswith("camera") for thread in threading.enumerate())
+
+
+def test_a_camera_that_failed_is_not_interrupted() -> None:
+    """It is closed by then, and its files may be somebody else's."""
+    camera = Wakeable()
+    camera.give(OSError(5, "gone"))
+    with Capture("test", lambda: camera) as capture, pytest.raises(OSError, match="gone"):
+        capture.frame(PATIENCE_s)
 
 
 def test_a_frame_is_waited_for(camera: Scripted) -> None:

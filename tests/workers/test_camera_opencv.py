@@ -137,6 +137,38 @@ def test_corrupt_frames_do_not_end_a_stream(stream: Stream) -> None:
     assert sum(sample.values["laser_x_px"] is not None for sample in got) >= 8
 
 
+def test_a_stream_may_change_its_size(stream: Stream) -> None:
+    """A frame of another size is a frame; OpenCV scales it to the size that came first."""
+    with contextlib.closing(Opened(Options(source=url(stream)))) as camera:
+        assert camera.grab()
+        stream.frames = [cv2.imencode(".jpg", WALL[:120, :160])[1].tobytes()] * 8
+        for _ in range(8):
+            assert camera.grab()
+            pixels = camera.retrieve()
+            assert pixels is not None
+            assert pixels.shape == (240, 320, 3)
+
+
+def test_a_picture_of_one_pixel(stream: Stream) -> None:
+    """Is one: one by one, three colours."""
+    stream.frames = [cv2.imencode(".jpg", WALL[:1, :1])[1].tobytes()] * 8
+    with contextlib.closing(Opened(Options(source=url(stream)))) as camera:
+        assert camera.grab()
+        pixels = camera.retrieve()
+    assert pixels is not None
+    assert pixels.shape == (1, 1, 3)
+
+
+BAD_FILES = {"text.avi": b"this is no video\n" * 99, "empty.mp4": b"", "zeros.mkv": bytes(100_000), "begun.avi": b"RIFF\xff\xff\0\0AVI "}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_files_that_are_no_video(tmp_path: Path, name: str) -> None:
+    """Whatever they are called: a sentence that says what would be one."""
+    (tmp_path / name).write_bytes(BAD_FILES[name])
+    assert "is no video that can be read: name a camera, a stream or a video file" in str(trouble(Options(source=str(tmp_path / name))))
+
+
 @pytest.mark.parametrize("mode", ["stall", "close"])
 def test_a_stream_that_stops_is_an_error(stream: Stream, mode: str) -> None:
     """Whether it hangs or hangs up; and it can be read again afterwards, by the same process."""
@@ -156,7 +188,6 @@ ABSENT = [
     ("/nowhere/film.avi", DeviceAbsent, "there is no camera or file /nowhere/film.avi"),
     ("/dev/null", DeviceError, "/dev/null does not open as a camera"),
     (__file__, DeviceError, "is no video that can be read"),
-    ("rpicam", DeviceError, "ribbon cable cannot be read yet"),
     ("http://user:sec@ret@127.0.0.1:9/x.mjpeg?key=secret", DeviceError, r"^http://127\.0\.0\.1:9/x\.mjpeg does not open"),
     ("rtsp://user:s?ecret@127.0.0.1:9/stream", DeviceError, r"^rtsp://127\.0\.0\.1:9/stream does not open"),
 ]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgegw.errors import DeviceError
+from workers.camera import opening
 from workers.finding import camera
+from workers.virtual import rpicamvid
 
 # As rpicam-apps print it, with the log lines of libcamera around it; the third is a USB camera, which libcamera lists, too.
 LIST = """\
@@ -87,11 +89,17 @@ def test_ribbon_cables_are_listed(program: Path, tmp_path: Path, stream: str) ->
     put(program, f"echo \"{LIST}\"{stream}")
     found = list(camera.find(5, tmp_path))
     assert [(each.where, each.what, each.driver) for each in found] == [
-        ("rpicam 0", "imx477", ""),
-        ("rpicam 1", "imx219", ""),
+        ("rpicam", "imx477", "camera"),
+        ("rpicam:1", "imx219", "camera"),
     ]
-    assert found[0].detail == "4056x3040 12-bit RGGB, /base/axi/pcie@1000120000/rp1/i2c@88000/imx477@1a; no driver reads ribbon cameras yet"
-    assert [each.options for each in found] == [{}, {}]
+    assert found[0].detail == "4056x3040 12-bit RGGB, /base/axi/pcie@1000120000/rp1/i2c@88000/imx477@1a"
+    assert [each.options for each in found] == [{"source": "rpicam"}, {"source": "rpicam:1"}]
+
+
+def test_what_is_listed_can_be_opened() -> None:
+    """Each source that is proposed is one that the driver takes for a ribbon camera; the list is the one of the stand-in as well."""
+    for found in [*camera.listed(LIST), *camera.listed(rpicamvid.LIST)]:
+        assert opening.on_ribbon(str(found.options["source"]))
 
 
 def test_older_name_of_the_program(program: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A camera as OpenCV has it: a V4L2 node, a network stream through FFmpeg, or a video file. The one module that imports cv2."""
+"""A camera as OpenCV has it: a V4L2 node, a network stream through FFmpeg, or a video file."""
 
 from __future__ import annotations
 
@@ -7,37 +7,29 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgegw.clock import NS_PER_S, SystemClock
 from edgegw.errors import DeviceError
+from workers.camera.cv import cv2
 from workers.camera.opening import is_stream, named
 from workers.camera.options import Options
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
-    from workers.camera.measure import Pixels
+    from workers.camera.picture import Pixels
 
 # Both are longer than a healthy camera takes, and end a wait that OpenCV would make 10 or 30 s long.
 OPEN_ms, READ_ms = 8000, 4000
 RECENT_ns = 5 * NS_PER_S
-# Read when the library is loaded, so set before; whoever wants FFmpeg's own words, which may hold a password, sets them himself.
-_SETTINGS = {
-    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": str(READ_ms // 1000),
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",
-    "OPENCV_LOG_LEVEL": "SILENT",
-}
 
 
 class Opened:
     """An open capture; to be made and used in one thread."""
 
     def __init__(self, options: Options) -> None:
-        self._cv2 = _loaded()
         self._source = options.source
         self._node = self._source.startswith("/dev/")
         self._capture = self._open()
         if not self._capture.isOpened():
             self._capture.release()
             raise DeviceError(self._refusal())
-        for what, wanted in ((self._cv2.CAP_PROP_FRAME_WIDTH, options.width_px), (self._cv2.CAP_PROP_FRAME_HEIGHT, options.height_px)):
+        for what, wanted in ((cv2.CAP_PROP_FRAME_WIDTH, options.width_px), (cv2.CAP_PROP_FRAME_HEIGHT, options.height_px)):
             if wanted and self._node:
                 self._capture.set(what, wanted)
         self._due_ns = SystemClock.monotonic_ns()
@@ -52,13 +44,13 @@ class Opened:
             self._due_ns = max(now_ns, self._due_ns + self._period_ns)
             SystemClock.sleep_until(self._due_ns)
             return self._due_ns
-        return captured_ns(self._capture.get(self._cv2.CAP_PROP_POS_MSEC), now_ns) if self._node else now_ns
+        return captured_ns(self._capture.get(cv2.CAP_PROP_POS_MSEC), now_ns) if self._node else now_ns
 
     def retrieve(self) -> Pixels | None:
         """Blue, green and red; or None where the frame cannot be decoded."""
         try:
             whole, pixels = self._capture.retrieve()
-        except self._cv2.error:
+        except cv2.error:
             return None
         return cast("Pixels", pixels) if whole and pixels is not None and pixels.size else None
 
@@ -67,7 +59,6 @@ class Opened:
         self._capture.release()
 
     def _open(self) -> Any:
-        cv2 = self._cv2
         if self._node:
             return cv2.VideoCapture(os.path.realpath(self._source), cv2.CAP_V4L2)
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_ms]
@@ -82,7 +73,7 @@ class Opened:
         return f"{name} is no video that can be read: name a camera, a stream or a video file"
 
     def _file_period_ns(self) -> int:
-        fps = self._capture.get(self._cv2.CAP_PROP_FPS)
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
         return round(NS_PER_S / fps) if 0 < fps <= 1000 else NS_PER_S // 25
 
 
@@ -90,13 +81,3 @@ def captured_ns(position_ms: float, now_ns: int) -> int:
     """When a V4L2 frame was captured: the kernel's stamp, which is on the monotonic clock with nearly every driver; else now."""
     at_ns = round(position_ms * 1_000_000)
     return at_ns if 0 <= now_ns - at_ns <= RECENT_ns else now_ns
-
-
-def _loaded() -> ModuleType:
-    """cv2, and without threads of its own: one frame at a time is decoded here, and other sensors want the other processors."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    import cv2
-
-    cv2.setNumThreads(1)
-    return cv2

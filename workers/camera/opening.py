@@ -13,7 +13,9 @@ from workers.camera.options import Options
 
 _STREAM = re.compile(r"(rtsps?|https?)://", re.IGNORECASE)
 _USER = re.compile(r"(?<=://).*@", re.DOTALL)  # up to the last @: a password may hold one, unencoded
-RIBBON = "rpicam"
+_RIBBON = re.compile(r"(rpicam|picamera2)(?::(\d{1,2}))?")
+SHARED = "shared:"
+_NEARLY_RIBBON = re.compile(r"(rpicam|picamera2?|libcamera)\b")
 
 
 class Openable(Protocol):
@@ -27,6 +29,12 @@ class Openable(Protocol):
 def is_stream(source: str) -> bool:
     """Whether it is a URL that FFmpeg fetches."""
     return _STREAM.match(source) is not None
+
+
+def on_ribbon(source: str) -> tuple[str, int] | None:
+    """By which of the two ways, rpicam or picamera2, and the number of the camera; None where it is another source."""
+    found = _RIBBON.fullmatch(source)
+    return (found[1], int(found[2] or 0)) if found else None
 
 
 def named(source: object) -> str:
@@ -48,6 +56,13 @@ def _opened(options: Options) -> Source:
 
         if not isinstance(source, str):
             return cast(Openable, source).open()
+        if source.startswith(SHARED):
+            from workers.camera import shared
+
+            return shared.Shared(source.removeprefix(SHARED))
+        ribbon = on_ribbon(source)
+        if ribbon:
+            return _ribbon(*ribbon, options)
         if not is_stream(source):
             _look_for(source)
         from workers.camera import opencv
@@ -57,11 +72,21 @@ def _opened(options: Options) -> Source:
         raise DeviceError(f"cameras need numpy and OpenCV, and {error.name or error} is not there: pip install 'edgegw[camera]'") from error
 
 
+def _ribbon(how: str, number: int, options: Options) -> Source:
+    if how == "rpicam":
+        from workers.camera import rpicam
+
+        return rpicam.Ribbon(options, number)
+    from workers.camera import picamera2
+
+    return picamera2.Opened(options, number)
+
+
 def _look_for(path: str) -> None:
     """Raises DeviceAbsent where there is nothing of that name: OpenCV would only say that it did not open it."""
-    if path == RIBBON:
-        raise DeviceError("cameras on a ribbon cable cannot be read yet: name a USB camera out of ls /dev/v4l/by-id, or a stream")
     if not os.path.exists(path):
+        if _NEARLY_RIBBON.match(path):
+            raise DeviceError(f'{path} is no source: a camera on a ribbon cable is "rpicam" or "picamera2", the second one "rpicam:1"')
         hint = "see ls /dev/v4l/by-id" if path.startswith("/dev/") else "is it spelled right?"
         raise DeviceAbsent(f"there is no camera or file {path}: is it plugged in? ({hint})")
     if not os.access(path, os.R_OK):

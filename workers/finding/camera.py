@@ -64,8 +64,9 @@ def _output(lister: str, seconds: float) -> str:
 
 
 def listed(said: str) -> Iterator[Found]:
-    """Cameras on ribbon cables, which no driver of ours reads yet; libcamera lists USB cameras, too, which are found without it."""
+    """Cameras on ribbon cables; libcamera lists USB cameras, too, which are found without it."""
     for match in _LISTED.finditer(said):
         if "usb" not in match["path"]:
-            detail = f"{match['size']}, {match['path']}; no driver reads ribbon cameras yet"
-            yield Found(bus="camera", where=f"rpicam {match['index']}", what=match["model"], detail=detail)
+            where = "rpicam" if match["index"] == "0" else f"rpicam:{match['index']}"
+            detail = f"{match['size']}, {match['path']}"
+            yield Found(bus="camera", where=where, what=match["model"], detail=detail, driver="camera", options={"source": where})
