@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from edgegw import driver
+from edgegw.clock import NS_PER_S
 from edgegw.errors import DeviceError
 from edgegw.reading import Quality, Sample
+from edgegw.testing import FakeClock
 from edgegw.testing.drivers import DriverContract
 from workers.camera import FIELDS, Options, read
 from workers.camera.laser import find
-from workers.camera.measure import look
-from workers.virtual.camera import Behaviour, behaviour_of, plug
-from workers.virtual.camerascene import NOISE, Scene
+from workers.camera.picture import Planes, size
+from workers.virtual.camera import BUFFERS, SLOWER, Behaviour, Camera, Opened, behaviour_of, plug
 
 
 class TestCamera(DriverContract):
@@ -26,7 +27,7 @@ class TestCamera(DriverContract):
 
     driver = "camera"
     absent = {"source": "/dev/video97"}  # noqa: RUF012 # the suite's own way to be told
-    plain = {"luminosity", "sharpness", "fps"}  # noqa: RUF012 # as above
+    plain = {"luminosity", "sharpness", "fps", "score"}  # noqa: RUF012 # as above
     test_an_unplugged_device_is_noticed = None  # type: ignore[assignment] # test_a_lost_camera_is_an_error does that
 
 
@@ -121,37 +122,107 @@ def test_a_fault_fills_the_end_of_its_period() -> None:
     assert not Behaviour().suffers("stall", 1e6)
 
 
-def test_the_scene_shows_its_dot_where_it_says() -> None:
-    """To half a pixel, whatever stands behind it; and without a laser there is none, though the sign is red."""
-    scene, dark = Scene(640, 480, True, 1), Scene(640, 480, False, 1)
-    for step in range(40):
-        at_s = step * 0.5
-        dot, place = find(scene.drawn(at_s)), scene.dot_px(at_s)
-        assert dot is not None
-        assert math.hypot(dot.x_px - place[0], dot.y_px - place[1]) < 0.5
-        assert find(dark.drawn(at_s)) is None
+def held(**behaviour: object) -> tuple[FakeClock, Camera, Opened]:
+    """A camera of 64 × 48, opened, whose reader comes whenever the test says."""
+    clock = FakeClock()
+    camera = Camera(Behaviour(seed=1, **behaviour), 64, 48, clock=clock)  # type: ignore[arg-type] # as a configuration has them
+    return clock, camera, camera.open()
 
 
-def test_the_scene_is_alive() -> None:
-    """Two pictures are never equal, even of the same moment; and daylight comes and goes."""
-    scene = Scene(320, 240, True, 1)
-    assert look(scene.drawn(0)).digest != look(scene.drawn(0)).digest
-    levels = [look(scene.drawn(at_s)).luminosity for at_s in range(0, 60, 5)]
-    assert max(levels) - min(levels) > 20
+def after(clock: FakeClock, opened: Opened, seconds: float) -> int | None:
+    """The next frame that a reader gets who comes so long after the last one."""
+    clock.now_ns += round(seconds * NS_PER_S)
+    return opened.grab()
 
 
-def test_the_same_seed_gives_the_same_scene() -> None:
-    """So that a failing test can be repeated; without a seed two cameras differ."""
-    assert (Scene(64, 48, True, 7).drawn(1.0) == Scene(64, 48, True, 7).drawn(1.0)).all()
-    assert (Scene(64, 48, True, 7).drawn(1.0) != Scene(64, 48, True, 8).drawn(1.0)).any()
-    assert (Scene(64, 48, True, None).drawn(1.0) != Scene(64, 48, True, None).drawn(1.0)).any()
+def test_frames_come_on_the_beat() -> None:
+    """However late within its buffers each is fetched, n frames take n periods to the nanosecond, and none is missed."""
+    clock, camera, opened = held(fps=30)
+    came = [after(clock, opened, late_s) for late_s in itertools.islice(itertools.cycle((0.04, 0.01, 0.1, 0.0, 0.0167)), 90)]
+    period_ns = round(NS_PER_S / 30)
+    assert came == [camera.born_ns + (1 + beat) * period_ns for beat in range(90)]
+    assert (camera.made, camera.missed) == (90, 0)
 
 
-@pytest.mark.parametrize("size", [(16, 16), (17, 33), (64, 48)])
-def test_small_pictures_are_drawn_too(size: tuple[int, int]) -> None:
-    """Of the smallest size that can be asked for, at any time; nothing wraps around from white to black."""
-    scene = Scene(*size, True, 1)
-    for at_s in range(40):
-        pixels = scene.drawn(at_s / 2)
-        assert pixels.shape == (size[1], size[0], 3)
-    assert int(scene._wall.max()) + 40 + NOISE <= np.iinfo(np.uint8).max
+def test_a_late_reader_misses_frames_and_they_are_counted() -> None:
+    """The camera keeps a few frames, as a driver does; what it had no room for is gone, and the beat goes on."""
+    clock, camera, opened = held(fps=10)
+    came = [after(clock, opened, 2.05)] + [after(clock, opened, 0) for _ in range(BUFFERS - 1)]
+    beats = [round(((at_ns or 0) - camera.born_ns) / NS_PER_S * 10) for at_ns in came]
+    assert beats == list(range(20 - BUFFERS + 1, 21))
+    assert (camera.made, camera.missed) == (20, 20 - BUFFERS)
+
+
+def test_no_frame_comes_before_its_time() -> None:
+    """With the machine's clock: each is taken before it is handed out, and they are whole periods apart."""
+    camera = Camera(Behaviour(fps=100, seed=1), 64, 48)
+    opened = camera.open()
+    came = []
+    for _ in range(20):
+        came.append(opened.grab() or 0)
+        assert 0 < came[-1] <= camera.clock.monotonic_ns()
+    assert {(late - early) % (NS_PER_S // 100) for early, late in itertools.pairwise(came)} == {0}
+    assert came[-1] - came[0] == (camera.made - 1) * NS_PER_S // 100
+
+
+def test_a_slow_camera_makes_fewer_frames() -> None:
+    """Ten times fewer, and it misses none of them."""
+    clock, camera, opened = held(fps=10, slow_every_s=1000.0, slow_s=1000.0)
+    came = [after(clock, opened, SLOWER / 10) for _ in range(5)]
+    assert {late - early for early, late in itertools.pairwise(at_ns or 0 for at_ns in came)} == {SLOWER * NS_PER_S // 10}
+    assert (camera.made, camera.missed) == (5, 0)
+
+
+def test_a_picture_is_of_the_moment_of_its_frame() -> None:
+    """The dot is where it was when the frame was taken, however long ago that is."""
+    clock = FakeClock()
+    camera = Camera(Behaviour(fps=2, seed=1, box=False), 320, 240, clock=clock)
+    opened = camera.open()
+    at_ns = after(clock, opened, 1.9)
+    picture, place = opened.retrieve(), camera.scene().dot_px(((at_ns or 0) - camera.born_ns) / NS_PER_S)
+    assert isinstance(picture, np.ndarray)
+    dot = find(picture)
+    assert dot is not None
+    assert math.dist(dot[:2], place) < 0.5
+
+
+@pytest.mark.parametrize("format_", ["bgr", "yuv420"])
+def test_a_changed_size_and_back(format_: str) -> None:
+    """Half as large in the last second of every three."""
+    clock, _, opened = held(fps=1, format=format_, resize_every_s=3.0, resize_s=1.0)
+    sizes = []
+    for _ in range(6):
+        after(clock, opened, 1)
+        picture = opened.retrieve()
+        assert picture is not None
+        sizes.append(size(picture))
+    assert sizes == [(64, 48), (32, 24), (64, 48)] * 2
+
+
+def test_planes_can_be_asked_for() -> None:
+    """Live, frozen and black ones: a frozen one is the one before it."""
+    clock, _, opened = held(fps=1, format="yuv420", faces=1, freeze_every_s=4.0, freeze_s=2.0, black_every_s=8.0, black_s=1.0)
+    shown = []
+    for _ in range(8):
+        after(clock, opened, 1)
+        picture = opened.retrieve()
+        assert isinstance(picture, Planes)
+        shown.append(picture.y.tobytes())
+    assert shown[0] == shown[1] == shown[2] != shown[3]
+    assert [set(y) == {16} for y in shown] == [False] * 6 + [True, False]
+
+
+def test_people_can_be_asked_for() -> None:
+    """As many as wanted, for as long as wanted; without a word there are none."""
+    _, camera, _ = held(faces=2, stay_s=4.0)
+    assert [[face.number for face in camera.scene().faces(at_s)] for at_s in (1, 3, 5)] == [[0], [0, 1], [1, 2]]
+    _, empty, _ = held()
+    assert empty.scene().faces(3.0) == []
+
+
+def test_an_unplugged_camera_lets_go() -> None:
+    """Whoever waits for its next frame, a second or more ahead, gets none, and none is counted."""
+    _, camera, opened = held(fps=0.1)
+    camera.unplug()
+    assert opened.grab() is None
+    assert camera.made == 0

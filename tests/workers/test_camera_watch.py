@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from typing import cast
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,9 +16,12 @@ from edgegw.reading import Quality, Sample
 from edgegw.testing import FakeClock
 from tests.workers.camera_scenes import planted
 from workers.camera.capture import Frame, Progress
+from workers.camera.fields import FIELDS
 from workers.camera.measure import Look
 from workers.camera.options import Options
-from workers.camera.watch import FIELDS, BEAT_s, FIRST_s, FROZEN_s, Judge, Picture, Rate, Watch
+from workers.camera.picture import Pixels
+from workers.camera.verdict import FROZEN_s, Judge, Rate, Verdict
+from workers.camera.watch import BEAT_s, FIRST_s, Guest, Watch
 
 SECOND = NS_PER_S
 LIVE = np.random.default_rng(1).integers(40, 60, (48, 64, 3), np.uint8)
@@ -49,10 +54,10 @@ class Feed:
         return Frame(self.picture(), next_ns)  # type: ignore[arg-type] # a test may put in what it likes
 
 
-def watched(fps: float = 15, **options: object) -> tuple[Feed, Iterator[Sample | None]]:
+def watched(fps: float = 15, *guests: Guest, **options: object) -> tuple[Feed, Iterator[Sample | None]]:
     clock = FakeClock(1)
     feed = Feed(clock, fps)
-    return feed, Watch(feed, Options(source="test", **options), clock).samples()  # type: ignore[arg-type] # as a configuration has them
+    return feed, Watch(feed, Options(source="test", **options), clock, guests).samples()  # type: ignore[arg-type] # as a configuration has them
 
 
 def for_s(feed: Feed, samples: Iterator[Sample | None], seconds: float) -> list[Sample]:
@@ -118,7 +123,7 @@ def test_a_frozen_picture_is_bad_and_keeps_its_size() -> None:
 
 
 def test_a_camera_that_stops_is_bad_and_then_an_error() -> None:
-    """After 1 s a slot is unfilled: all null. After 3 s the camera is given up."""
+    """After 1 s a slot is unfilled: all null. After 4 s the camera is given up."""
     feed, samples = watched(rate_hz=5)
     feed.dead_s = 5.0
     good = for_s(feed, samples, 5.5)
@@ -126,7 +131,7 @@ def test_a_camera_that_stops_is_bad_and_then_an_error() -> None:
     bad = for_s(feed, samples, 2)
     assert len(bad) >= 3
     assert {(sample.quality, *sample.values.values()) for sample in bad} == {(Quality.BAD, *[None] * len(FIELDS["camera"]))}
-    with pytest.raises(DeviceError, match="no picture comes from the camera for 3 s"):
+    with pytest.raises(DeviceError, match="no picture comes from the camera for 4 s"):
         for_s(feed, samples, 2)
 
 
@@ -181,21 +186,103 @@ def _look(luminosity: float, contrast: float, digest: int = 0) -> Look:
 @pytest.mark.parametrize(
     ("look", "since_s", "verdict"),
     [
-        (_look(100, 30), 0, Picture.GOOD),
-        (_look(100, 30), 2.0, Picture.GOOD),
-        (_look(100, 30), 2.1, Picture.FROZEN),
-        (_look(1.9, 1.9), 0, Picture.BLACK),
-        (_look(1.9, 1.9), 100, Picture.BLACK),  # a black picture stays the same, and says nothing of the camera
-        (_look(1.9, 30), 0, Picture.GOOD),  # a lamp in the night
-        (_look(2.1, 0.5), 0, Picture.GOOD),
-        (_look(1.9, 30), 100, Picture.FROZEN),
+        (_look(100, 30), 0, Verdict.GOOD),
+        (_look(100, 30), 2.0, Verdict.GOOD),
+        (_look(100, 30), 2.1, Verdict.FROZEN),
+        (_look(1.9, 1.9), 0, Verdict.BLACK),
+        (_look(1.9, 1.9), 100, Verdict.BLACK),  # a black picture stays the same, and says nothing of the camera
+        (_look(1.9, 30), 0, Verdict.GOOD),  # a lamp in the night
+        (_look(2.1, 0.5), 0, Verdict.GOOD),
+        (_look(1.9, 30), 9, Verdict.FROZEN),
     ],
 )
-def test_what_a_picture_is_worth(look: Look, since_s: float, verdict: Picture) -> None:
+def test_what_a_picture_is_worth(look: Look, since_s: float, verdict: Verdict) -> None:
     """By its brightness, its contrast, and for how long it has been the same."""
     judge = Judge()
     judge.judge(look, 0)
     assert judge.judge(look, round(since_s * SECOND)) is verdict
+
+
+def test_a_camera_that_is_stuck_is_opened_anew() -> None:
+    """After ten seconds of one picture, and not of a black one; another picture in between begins a new count."""
+    judge = Judge()
+    judge.judge(_look(100, 30), 0)
+    judge.judge(_look(100, 30, digest=1), 9 * SECOND)
+    assert judge.judge(_look(100, 30, digest=1), 18 * SECOND) is Verdict.FROZEN
+    with pytest.raises(DeviceError, match="for 11 s the camera has given one and the same picture"):
+        judge.judge(_look(100, 30, digest=1), 20 * SECOND)
+
+
+class Visitor:
+    """A guest who tells of each frame, and of the end."""
+
+    note = ""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    def seen(self, frame: Frame) -> Iterator[Sample]:
+        self.frames.append(frame)
+        yield Sample({"track": "seen"}, kind="face")
+
+    def told(self, sample: Sample) -> Sample:
+        return msgspec.structs.replace(sample, values={**sample.values, "faces": 7})
+
+    def lost(self) -> Iterator[Sample]:
+        yield Sample({"track": "lost"}, kind="face")
+
+
+def test_a_guest_sees_every_frame_and_measurements_keep_their_rate() -> None:
+    """Fifteen a second to the guest, two a second measured, with what he adds; what he has to say comes when he says it."""
+    visitor = Visitor()
+    feed, samples = watched(15, visitor, rate_hz=2)
+    got = for_s(feed, samples, 10)
+    assert len(visitor.frames) == pytest.approx(150, abs=2)
+    measured = [sample for sample in got if sample.kind == "camera"]
+    assert len(measured) == pytest.approx(20, abs=1)
+    assert {sample.values["faces"] for sample in measured} == {7}
+    assert len(got) - len(measured) == len(visitor.frames)
+
+
+def test_a_guest_has_the_last_word() -> None:
+    """When the camera is given up, before the error."""
+    feed, samples = watched(15, Visitor())
+    feed.dead_s = 3
+    got: list[Sample | None] = []
+    with pytest.raises(DeviceError):
+        got.extend(samples)
+    assert got[-1] == Sample({"track": "lost"}, kind="face")
+
+
+def test_a_note_stays_as_long_as_its_cause() -> None:
+    """In every measurement, so that status shows it, and in none afterwards."""
+    visitor = Visitor()
+    feed, samples = watched(15, visitor)
+    visitor.note = "no detector"
+    assert {sample.note for sample in for_s(feed, samples, 2) if sample.kind == "camera"} == {"no detector"}
+    visitor.note = ""
+    assert {sample.note for sample in for_s(feed, samples, 2) if sample.kind == "camera"} == {""}
+
+
+def test_a_guest_sees_nothing_of_what_is_masked() -> None:
+    """It is measured whole, and shown to nobody."""
+    visitor = Visitor()
+    feed, samples = watched(15, visitor, masks=((0.0, 0.0, 0.5, 0.0, 0.5, 1.0, 0.0, 1.0),))
+    (first, *_) = [sample for sample in for_s(feed, samples, 1) if sample.kind == "camera"]
+    pictures = [cast("Pixels", frame.picture) for frame in visitor.frames]
+    assert all(not picture[:, :32].any() and picture[:, 33:].all() for picture in pictures)
+    assert cast("float", first.values["luminosity"]) > 40
+
+
+def test_a_switched_laser_is_told_from_a_red_lamp() -> None:
+    """What stands still is no dot; what comes and goes is, though nobody said when it is on."""
+    feed, samples = watched(15, laser_switched=True)
+    wall = np.random.default_rng(1).integers(20, 26, (96, 128, 3), np.uint8)
+    lamps = [planted(wall + np.uint8(day), (30.0, 40.0), 6.0, 2.0) for day in range(2)]
+    pictures = itertools.cycle([picture for lamp in lamps for picture in (lamp, planted(lamp, (90.0, 50.0), 6.0, 2.0))])
+    feed.picture = lambda: next(pictures)
+    dots = [sample.values["laser_x_px"] for sample in for_s(feed, samples, 5)][1:]
+    assert dots == [pytest.approx(90, abs=0.5)] * len(dots)
 
 
 def test_the_rate_follows_the_camera() -> None:
