@@ -49,6 +49,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.runtime / "receipts"
 
     @property
+    def findface_sent(self) -> Path:
+        """Which pictures were sent to FindFace, and may be in doubt after a crash: keys only."""
+        return self.runtime / "findface.sent"
+
+    @property
     def calibration(self) -> Path:
         """Directory of what `edgegw calibrate` found, a file a sensor."""
         return self.state / "calibration"

@@ -35,6 +35,9 @@ class Attachment(msgspec.Struct, frozen=True, array_like=True):
     about: dict[str, float] = {}  # what is where in it, by names with units: left_px, top_px, …
     gone: str = ""  # why the data is not there any more: expired, purged
 
+    def __repr__(self) -> str:  # what is logged or shown by mistake shall not show a face
+        return f"Attachment({self.media}, {len(self.data)} bytes{f', {self.gone}' if self.gone else ''})"
+
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
     """What a driver yields: values in SI units by field name, not yet stamped, not knowing whose they are."""

@@ -15,7 +15,7 @@ from msgspec import inspect as shape
 from edgegw import config, driver
 from edgegw.config import GatewaySettings, Settings, SpoolSettings
 from edgegw.config.bind import keys_of
-from edgegw.config.settings import MySQLKeys, RabbitMQKeys, SensorPolicy, SQLiteKeys
+from edgegw.config.settings import FindFaceCameraKeys, FindFaceKeys, MySQLKeys, RabbitMQKeys, SensorPolicy, SQLiteKeys
 from edgegw.config.words import bare
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -43,17 +43,21 @@ def sections() -> dict[str, list[type[msgspec.Struct]]]:
         "sinks.rabbitmq": [RabbitMQKeys],
         "sinks.mysql": [MySQLKeys],
         "sinks.sqlite": [SQLiteKeys],
+        "sinks.findface": [FindFaceKeys],
+        "sinks.findface.cameras.eye": [FindFaceCameraKeys],
     }
 
 
-SECTIONS = ["gateway", "spool", *DRIVERS, "sinks.rabbitmq", "sinks.mysql", "sinks.sqlite"]
+SINKS = ["sinks.rabbitmq", "sinks.mysql", "sinks.sqlite", "sinks.findface", "sinks.findface.cameras.eye"]
+SECTIONS = ["gateway", "spool", *DRIVERS, *SINKS]
 
 
 def table(section: str) -> dict[str, Any]:
+    """The keys of a section, without the sections below it."""
     found: dict[str, Any] = tomllib.loads(UNCOMMENTED)
     for part in section.split("."):
         found = found[part]
-    return found
+    return {key: value for key, value in found.items() if not any(each.startswith(f"{section}.{key}.") for each in SECTIONS)}
 
 
 def prose(section: str, key: str) -> str:
@@ -122,17 +126,24 @@ def test_the_reference_as_shipped_is_all_defaults(tmp_path: Path) -> None:
 
 
 def test_the_uncommented_reference_loads(tmp_path: Path) -> None:
-    """With every # taken away (and the files it names made) the reference is a right configuration with all three sinks."""
+    """With every # taken away (and the files it names made) the reference is a right configuration with all four sinks."""
     for name in ("rabbitmq.password", "mysql.password", "ca.pem"):
         (tmp_path / name).write_text("-----BEGIN CERTIFICATE-----")
+    for name in ("findface.token", "findface-eye.token"):
+        (tmp_path / name).write_text("0123456789abcdef")
     file = tmp_path / "edgegw.toml"
     # An address out of this machine and no socket: else "auto" would leave TLS off and ca_file without a meaning.
     text = re.sub(r"^socket = .*$", "", UNCOMMENTED, flags=re.MULTILINE)
+    # A token or a login; and FindFace has cameras only where pictures are sent.
+    text = re.sub(r"^password_file = .*findface.*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^(faces|send_faces) = false$", r"\1 = true", text, flags=re.MULTILINE).replace('purpose = ""', 'purpose = "a test"')
     file.write_text(text.replace("/etc/edgegw/", f"{tmp_path}/"))
     sinks = load(file).sinks
     assert sinks.rabbitmq is not None
     assert sinks.mysql is not None
     assert sinks.sqlite is not None
+    assert sinks.findface is not None
+    assert sinks.findface.cameras["eye"].camera == 3
 
 
 def test_the_demo_has_every_kind_and_the_embedded_store() -> None:

@@ -24,7 +24,7 @@ __all__ = ["run"]
 def run(settings: Settings, logs: Path | None, lifeline: int = -1) -> int:
     """Bridge until told to stop; returns the exit code. Raises SpoolError when there is no spool to be had."""
     with entered("bridge", settings, logs, lifeline) as process:
-        sinks = configured(settings)
+        sinks = configured(settings, process.log)
         names, outboxes = [sink.name for sink in sinks], [sink.name for sink in sinks if isinstance(sink, Outbox)]
         opened = functools.partial(Spool, settings.paths.spool, names, settings.spool.max_bytes, outboxes)
         now = functools.partial(moment, process.clock, boot_id())

@@ -56,7 +56,7 @@ def _where(settings: Settings) -> str:
 
 
 def _sinks(settings: Settings) -> list[str]:
-    return [name for name in ("rabbitmq", "mysql", "sqlite") if getattr(settings.sinks, name) is not None]
+    return [name for name in ("rabbitmq", "mysql", "sqlite", "findface") if getattr(settings.sinks, name) is not None]
 
 
 def _probes(settings: Settings) -> Iterator[Finding]:

@@ -19,6 +19,8 @@ from edgegw.config.secret import Secret
 from edgegw.config.sensors import FieldsOf, OptionsOf, sensors
 from edgegw.config.services import sinks
 from edgegw.config.settings import (
+    FindFaceCamera,
+    FindFaceSettings,
     GatewaySettings,
     MySQLSettings,
     RabbitMQSettings,
@@ -33,6 +35,8 @@ from edgegw.errors import ConfigError
 from edgegw.paths import Paths
 
 __all__ = [
+    "FindFaceCamera",
+    "FindFaceSettings",
     "GatewaySettings",
     "MySQLSettings",
     "OptionsOf",
@@ -50,7 +54,7 @@ __all__ = [
 ]
 
 SECTIONS = ("gateway", "spool", "sensors", "sinks")
-KNOWN = "there are [gateway], [spool], [sensors.NAME], [sinks.rabbitmq], [sinks.mysql] and [sinks.sqlite]"
+KNOWN = "there are [gateway], [spool], [sensors.NAME], [sinks.rabbitmq], [sinks.mysql], [sinks.sqlite] and [sinks.findface]"
 SOCKET_PATH_BYTES = 107  # sockaddr_un holds 108 with the closing NUL
 
 
@@ -77,7 +81,7 @@ def load(
     spool_settings = bind(report, ("spool",), spool, SpoolSettings)
     paths = Paths(gateway.runtime_dir, gateway.state_dir) if gateway else Paths(Path(), Path())
     found = sensors(report, options_of, fields_of)
-    connected = sinks(report, environ, paths.store)
+    connected = sinks(report, environ, paths.store, found)
     report.close()
     if gateway is None or spool_settings is None:  # pragma: no cover - close() has raised
         raise AssertionError("a section failed without a problem")

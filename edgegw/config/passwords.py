@@ -1,4 +1,4 @@
-"""Finds the password of a sink: a file, systemd's credentials, the environment, and last the URL."""
+"""Finds the secret of a sink, a password or a token: a file, systemd's credentials, the environment, and last the URL."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from edgegw.config.secret import Secret
 from edgegw.config.urls import password_in
 
 
-def find(report: Report, path: KeyPath, environ: Mapping[str, str], file: Path | None, in_url: str) -> Secret | None:
-    """The password for the sink at `path`; empty when none is given anywhere, None after noting a problem."""
+def find(
+    report: Report, path: KeyPath, environ: Mapping[str, str], file: Path | None, in_url: str = "", what: str = "password"
+) -> Secret | None:
+    """The password (or token) for the section at `path`; empty when none is given anywhere, None after noting a problem."""
     if in_url and not refuse_exposed(report, (*path, "url")):
         return None
-    if report.faulty((*path, "password_file")):
+    if report.faulty((*path, f"{what}_file")):
         return None
     if file:
-        return _from_file(report, (*path, "password_file"), file)
-    name = str(path[-1])
-    credential = Path(environ.get("CREDENTIALS_DIRECTORY", "")) / f"{name}_password"
+        return _from_file(report, (*path, f"{what}_file"), file, what)
+    name = f"{_name(path)}_{what}"
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY", "")) / name
     if credential.is_absolute() and credential.exists():
-        return _from_file(report, path, credential)
-    return Secret(environ.get(f"EDGEGW_{name.upper()}_PASSWORD") or in_url)
+        return _from_file(report, path, credential, what)
+    return Secret(environ.get(_variable(name)) or in_url)
 
 
 def refuse_exposed(report: Report, path: KeyPath) -> bool:
@@ -47,23 +49,35 @@ def refuse_exposed_url(report: Report, path: KeyPath, value: object) -> None:
 
 def missing(report: Report, path: KeyPath, user: str) -> None:
     """Note that no password was found, and where one may be put."""
-    name = str(path[-1])
-    places = f"password_file, the systemd credential {name}_password or $EDGEGW_{name.upper()}_PASSWORD"
-    report.add(path, f"there is no password for the user {user!r}", f"put it into {places}")
+    report.add(path, f"there is no password for the user {user!r}", f"put it into {places(path, 'password')}")
 
 
-def _from_file(report: Report, path: KeyPath, file: Path) -> Secret | None:
+def places(path: KeyPath, what: str) -> str:
+    """Where find() looks for the password (or token) of the section at `path`."""
+    name = f"{_name(path)}_{what}"
+    return f"{what}_file, the systemd credential {name} or ${_variable(name)}"
+
+
+def _name(path: KeyPath) -> str:
+    return "_".join(str(part) for part in path if part not in ("sinks", "cameras"))
+
+
+def _variable(name: str) -> str:
+    return f"EDGEGW_{name.upper().replace('-', '_')}"  # no shell knows a variable with a dash
+
+
+def _from_file(report: Report, path: KeyPath, file: Path, what: str) -> Secret | None:
     try:
         text = read_small(file)[0].decode()
     except OSError as error:
-        report.add(path, f"the password file {file} {error}")
+        report.add(path, f"the {what} file {file} {error}")
         return None
     except UnicodeDecodeError:
-        report.add(path, f"the password file {file} is not UTF-8 text")
+        report.add(path, f"the {what} file {file} is not UTF-8 text")
         return None
-    password = text.removesuffix("\n").removesuffix("\r")  # an editor's last line end is not part of it
-    if not password or "\0" in password or "\n" in password:
-        what = "is empty" if not password else "holds more than one line of text"
-        report.add(path, f"the password file {file} {what}", "it holds the password alone")
+    secret = text.removesuffix("\n").removesuffix("\r")  # an editor's last line end is not part of it
+    if not secret or "\0" in secret or "\n" in secret:
+        wrong = "is empty" if not secret else "holds more than one line of text"
+        report.add(path, f"the {what} file {file} {wrong}", f"it holds the {what} alone")
         return None
-    return Secret(password)
+    return Secret(secret)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +10,29 @@ from msgspec import structs
 
 from edgegw.config import passwords
 from edgegw.config.bind import bind, keys_of, refuse_unknown
-from edgegw.config.layers import read_small
+from edgegw.config.findface import findface
 from edgegw.config.lines import KeyPath
 from edgegw.config.report import Report
 from edgegw.config.secret import Secret
+from edgegw.config.servers import address_of, check_ca
 from edgegw.config.settings import (
     MySQLKeys,
     MySQLSettings,
     RabbitMQKeys,
     RabbitMQSettings,
+    SensorSettings,
     SinksSettings,
     SQLiteKeys,
     SQLiteSettings,
 )
-from edgegw.config.urls import Address, UrlError, parse
+from edgegw.config.urls import Address
 
-SINKS = ("rabbitmq", "mysql", "sqlite")
+SINKS = ("rabbitmq", "mysql", "sqlite", "findface")
 GUEST = "guest"  # RabbitMQ's first user, whom the broker itself lets in from its own host only
 
 
-def sinks(report: Report, environ: Mapping[str, str], store: Path) -> SinksSettings:
-    """[sinks]; the embedded store at `store` is on when nothing else is asked for."""
+def sinks(report: Report, environ: Mapping[str, str], store: Path, sensors: Sequence[SensorSettings]) -> SinksSettings:
+    """[sinks]; the embedded store at `store` is on when no other store or broker is asked for. `sensors`: those that are right."""
     table = report.section(("sinks",))
     refuse_unknown(report, ("sinks",), table, SINKS)
     remote = "rabbitmq" in table or "mysql" in table
@@ -38,6 +40,7 @@ def sinks(report: Report, environ: Mapping[str, str], store: Path) -> SinksSetti
         rabbitmq=_rabbitmq(report, environ) if "rabbitmq" in table else None,
         mysql=_mysql(report, environ) if "mysql" in table else None,
         sqlite=_sqlite(report, store) if "sqlite" in table or not remote else None,
+        findface=findface(report, environ, sensors, "findface" in table),
     )
 
 
@@ -46,13 +49,13 @@ def _rabbitmq(report: Report, environ: Mapping[str, str]) -> RabbitMQSettings | 
     table = report.section(path)
     refuse_unknown(report, path, table, keys_of(RabbitMQKeys))
     keys = bind(report, path, table, RabbitMQKeys)
-    address = _address(report, path, keys.url, {"amqp": 5672, "amqps": 5671}) if keys else None
+    address = address_of(report, path, keys.url, {"amqp": 5672, "amqps": 5671}) if keys else None
     if keys is None or address is None:
         return None
     if not address.user and address.local:
         address = address._replace(user=GUEST)
     tls = address.scheme == "amqps"
-    _check_ca(report, path, keys.ca_file, tls, "write amqps:// in url")
+    check_ca(report, path, keys.ca_file, tls, "write amqps:// in url")
     password = _rabbitmq_password(report, path, environ, keys.password_file, address)
     rest = _rest(keys, "url", "password_file")
     return RabbitMQSettings(
@@ -80,12 +83,12 @@ def _mysql(report: Report, environ: Mapping[str, str]) -> MySQLSettings | None:
     table = report.section(path)
     refuse_unknown(report, path, table, keys_of(MySQLKeys))
     keys = bind(report, path, table, MySQLKeys)
-    address = _address(report, path, keys.url, {"mysql": 3306}) if keys else None
+    address = address_of(report, path, keys.url, {"mysql": 3306}) if keys else None
     if keys is None or address is None:
         return None
     local = "socket" in table or address.local
     tls = keys.tls == "verify" or (keys.tls == "auto" and not local)
-    _check_ca(report, path, keys.ca_file, tls or report.faulty((*path, "tls")), 'write tls = "verify"')
+    check_ca(report, path, keys.ca_file, tls or report.faulty((*path, "tls")), 'write tls = "verify"')
     for part, name in ((address.user, "user"), (address.name, "database")):
         if not part:
             report.add((*path, "url"), f"the URL names no {name}", f"as in mysql://user@{address.host}/database")
@@ -108,24 +111,3 @@ def _sqlite(report: Report, store: Path) -> SQLiteSettings:
 
 def _rest(keys: RabbitMQKeys | MySQLKeys, *taken_apart: str) -> dict[str, Any]:
     return {name: value for name, value in structs.asdict(keys).items() if name not in taken_apart}
-
-
-def _address(report: Report, path: KeyPath, url: str, ports: Mapping[str, int]) -> Address | None:
-    try:
-        return parse(url, ports)
-    except UrlError as error:
-        report.add((*path, "url"), error.what, error.suggestion)
-        return None
-
-
-def _check_ca(report: Report, path: KeyPath, file: Path | None, tls: bool, remedy: str) -> None:
-    if file is None:
-        return
-    if not tls:
-        report.add((*path, "ca_file"), "has no meaning on a connection without TLS", remedy)
-        return
-    try:
-        if b"-----BEGIN " not in read_small(file)[0]:
-            report.add((*path, "ca_file"), f"{file} holds no certificate in PEM form")
-    except OSError as error:
-        report.add((*path, "ca_file"), f"{file} {error}")

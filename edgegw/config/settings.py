@@ -131,12 +131,54 @@ class SQLiteSettings(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
 
 
+class FindFaceCamera(msgspec.Struct, frozen=True, kw_only=True):
+    """Which camera of FindFace a sensor is, and the token of its external detector."""
+
+    camera: int
+    token: Secret
+
+
+class FindFaceCameraKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """[sinks.findface.cameras.NAME] as the file has it."""
+
+    camera: Annotated[int, Meta(ge=1, examples=[3])]
+    token_file: Path | None = None
+
+
+class _FindFaceShared(msgspec.Struct, frozen=True, kw_only=True):
+    user: str = ""  # "": no login
+    ca_file: Path | None = None
+    connections: Annotated[int, Meta(ge=1, le=20)] = 6
+    timeout_s: Annotated[float, Meta(ge=1, le=120)] = 10.0
+    look_up: bool = False
+
+
+class FindFaceKeys(_FindFaceShared, frozen=True, kw_only=True):
+    """[sinks.findface] as the file has it, but for its cameras."""
+
+    url: str
+    token_file: Path | None = None
+    password_file: Path | None = None
+    allow_http: bool = False
+
+
+class FindFaceSettings(_FindFaceShared, frozen=True, kw_only=True):
+    """[sinks.findface] taken apart; tls means verified TLS."""
+
+    url: str  # as given, without a slash at its end; it carries no password
+    tls: bool
+    token: Secret  # of the API; empty where there is a user, or where the server wants none
+    password: Secret
+    cameras: dict[str, FindFaceCamera]  # by sensor
+
+
 class SinksSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The sinks that are on; never all None, for sqlite is on when nothing else is."""
+    """The sinks that are on; sqlite is on when nothing else keeps readings, which findface does not."""
 
     rabbitmq: RabbitMQSettings | None = None
     mysql: MySQLSettings | None = None
     sqlite: SQLiteSettings | None = None
+    findface: FindFaceSettings | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +205,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret text in here, for the log to blot out; RabbitMQ's public default is none."""
-        passwords = [sink.password.reveal() for sink in (self.sinks.rabbitmq, self.sinks.mysql) if sink]
+        passwords = [sink.password.reveal() for sink in (self.sinks.rabbitmq, self.sinks.mysql, self.sinks.findface) if sink]
+        if findface := self.sinks.findface:
+            passwords += [findface.token.reveal(), *(camera.token.reveal() for camera in findface.cameras.values())]
         options = [value for sensor in self.sensors for value in msgspec.structs.asdict(sensor.options).values()]
         passwords += [password_in(value) for value in options if isinstance(value, str)]
         return tuple(dict.fromkeys(text for text in passwords if text not in ("", "guest")))

@@ -41,14 +41,14 @@ class UrlError(ValueError):
         self.suggestion = suggestion
 
 
-def parse(url: str, ports: Mapping[str, int]) -> Address:
-    """`url` taken apart; `ports` has the default port of each allowed scheme. Raises UrlError."""
+def parse(url: str, ports: Mapping[str, int], example: str = "") -> Address:
+    """`url` taken apart; `ports` has the default port of each allowed scheme, `example` is a right URL. Raises UrlError."""
     allowed = " or ".join(f"{scheme}://" for scheme in ports)
     if not url.isprintable() or " " in url:
         raise UrlError("the URL holds a blank or a control character", _ENCODE)
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if scheme not in ports:
-        raise UrlError(f"the URL must start with {allowed}", f"as in {next(iter(ports))}://user@host/name")
+        raise UrlError(f"the URL must start with {allowed}", f"as in {example or f'{next(iter(ports))}://user@host/name'}")
     parts, port = _split(url)
     if parts.query or parts.fragment or "?" in url or "#" in url:
         raise UrlError("the URL has a part after ? or #, which has no meaning here", f"options are keys of this section; {_ENCODE}")

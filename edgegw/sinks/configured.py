@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ssl
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgegw.config import MySQLSettings, RabbitMQSettings, Settings
+from edgegw.config import FindFaceSettings, MySQLSettings, RabbitMQSettings, Settings
 from edgegw.sinks import Sink
+from edgegw.sinks.missing import MissingOutbox
 
 if TYPE_CHECKING:
+    from edgegw.log import Logger
     from edgegw.sinks.mysql import Server
 
 
-def configured(settings: Settings) -> list[Sink]:
-    """Every sink that is on."""
+def configured(settings: Settings, log: Logger | None = None) -> list[Sink]:
+    """Every sink that is on; `log` is for what is no error, and yet somebody may want to know."""
     sinks = settings.sinks
     found: list[Sink] = []
     if sinks.rabbitmq is not None:
@@ -25,6 +28,8 @@ def configured(settings: Settings) -> list[Sink]:
         from edgegw.sinks.sqlite import SQLiteSink
 
         found.append(SQLiteSink(sinks.sqlite.path))
+    if sinks.findface is not None:
+        found.append(_findface(sinks.findface, settings, log))
     return found
 
 
@@ -59,6 +64,29 @@ def _mysql(given: MySQLSettings) -> Sink:
     from edgegw.sinks.mysql import MySQLSink
 
     return MySQLSink(_server(given), given.batch_rows)
+
+
+def _findface(given: FindFaceSettings, settings: Settings, log: Logger | None) -> Sink:
+    try:
+        from edgegw.sinks import findface
+    except ModuleNotFoundError as error:
+        return MissingOutbox("findface", frozenset({"face"}), error)
+    return findface.FindFaceSink(
+        findface.Server(
+            url=given.url,
+            cameras={name: findface.Camera(one.camera, one.token.reveal()) for name, one in given.cameras.items()},
+            token=given.token.reveal(),
+            user=given.user,
+            password=given.password.reveal(),
+            device=str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{settings.gateway.id}.edgegw")),
+            tls=_tls(given.ca_file) if given.tls else None,
+            connections=given.connections,
+            timeout_s=given.timeout_s,
+            look_up=given.look_up,
+        ),
+        log,
+        sent=settings.paths.findface_sent,
+    )
 
 
 def _server(given: MySQLSettings) -> Server:

@@ -6,7 +6,8 @@ process writes, from one thread; readers have connections of their own and never
 """
 
 from edgegw.spool.attached import Moment, moment
+from edgegw.spool.attached import purge_file as purge
 from edgegw.spool.reader import Book, Outgoing, Reader
 from edgegw.spool.writer import Closed, Commit, Handed, Spool
 
-__all__ = ["Book", "Closed", "Commit", "Handed", "Moment", "Outgoing", "Reader", "Spool", "moment"]
+__all__ = ["Book", "Closed", "Commit", "Handed", "Moment", "Outgoing", "Reader", "Spool", "moment", "purge"]

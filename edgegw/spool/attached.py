@@ -7,8 +7,10 @@ Erasing writes zeros over the pages of the database (SQLite's secure_delete); ol
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -76,6 +78,18 @@ def expire(db: sqlite3.Connection, before: Moment) -> int:
 def purge(db: sqlite3.Connection) -> int:
     """Erase the data of all; how many there were."""
     return _bare(db, "purged", "gone = ''", {})
+
+
+def purge_file(path: Path) -> int:
+    """As purge(), and what the WAL holds of them, in a spool that nobody has open; how many there were. Raises SpoolError."""
+    with file.explained(path, "write to"), contextlib.closing(file.connect(path, "rw")) as db:
+        if file.form(db) < file.FORMAT:  # from before there were any
+            return 0
+        db.execute("BEGIN IMMEDIATE")
+        count = purge(db)
+        db.execute("COMMIT")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
 
 
 def of_record(db: sqlite3.Connection, position: int) -> dict[int, Attachment]:
