@@ -27,6 +27,7 @@ import msgspec
 from msgspec import Meta
 
 from edgegw.clock import every
+from edgegw.driver import Shown
 from edgegw.errors import DeviceError
 from edgegw.reading import Quality, Sample
 
@@ -56,6 +57,13 @@ def read(options):
 def reset(options):
     yield None
 
+def preview(options, clear):
+    yield None
+    yield Shown(sought=1, found=1, drawn=drawn)
+
+def drawn(media):
+    return {"image/jpeg": b"\\xff\\xd8\\xff...", "image/png": b"\\x89PNG\\r\\n\\x1a\\n..."}[media], "a scale"
+
 def calibrate(options, part):
     yield "take everything off it"
     return Calibration()
@@ -64,7 +72,8 @@ PROMISES = [name for name in vars(DriverContract) if name.startswith("test_")]
 SAMPLE = 'Sample({"mass_kg": 1.5, "count": 3})'
 ABSENT = 'raise DeviceError(f"there is no scale at {options.port}: is it plugged in?") from error'
 UNPLUGGED = 'raise DeviceError("the scale was unplugged")'
-ENTER, OPEN, RESET = "def read(options):\n", "    with port:\n", "    yield None\n"  # lines that others are put before or behind
+ENTER, OPEN = "def read(options):\n", "    with port:\n"  # lines that others are put before or behind
+RESET = "def reset(options):\n    yield None\n"
 SLOWLY = "threading.Event().wait(1.2)\n"
 PUMP = "    threading.Thread(target=END.wait, name='pump').start()\n"
 CHILD = "    import subprocess\n    LEFT.append(subprocess.Popen(['sleep', '99']))\n"
@@ -75,7 +84,8 @@ CLINGING = f"[(yield {SAMPLE})]\n            try:\n                yield None\n 
 WRONG = {
     "the_gateway_finds_it": [
         (ENTER, f"{ENTER}    return iter([])\ndef other(options):\n", "read .* not a generator"),
-        (RESET, "    return iter([])\n", "reset .* not a generator"),
+        (RESET, "def reset(options):\n    return iter([])\n", "reset .* not a generator"),
+        ("    yield None\n    yield Shown", "    return Shown", "preview .* not a generator"),
         ('{"scale": {"mass_kg": float, "count": int}}', "{}", "FIELDS of scale is empty"),
         ("FIELDS", "FIELD", "lacks FIELDS"),
     ],
@@ -151,8 +161,16 @@ WRONG = {
         (UNPLUGGED, "\n                while True: yield None", "has not noticed within"),
     ],
     "reset_gives_back_a_device_that_reads": [
-        (RESET, f"    {SLOWLY}{RESET}", "yielded nothing for"),
-        (RESET, f"    os.unlink(options.port)\n{RESET}", "there is no scale"),
+        (RESET, RESET.replace("    ", f"    {SLOWLY}    ", 1), "yielded nothing for"),
+        (RESET, RESET.replace("    ", "    os.unlink(options.port)\n    ", 1), "there is no scale"),
+    ],
+    "a_preview_can_be_looked_at": [
+        ("found=1", "found=2", "shows 2 of 1"),
+        ("\\xd8\\xff", "\\xd8", "image/jpeg begins with"),
+        ("PNG", "GIF", "image/png begins with"),
+        ('"a scale"', '""', "no words"),
+        ("    yield Shown", "    Shown", "ended by itself"),
+        ("    yield Shown", "    while True: yield None\n    yield Shown", "showed nothing within"),
     ],
 }
 FAULTS = [pytest.param(promise, *fault, id=f"{promise}-{fault[2]}") for promise, faults in WRONG.items() for fault in faults]

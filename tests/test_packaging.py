@@ -139,7 +139,8 @@ def test_pins_keep_versions_and_drop_hashes(setup: ModuleType) -> None:
 def test_lowest_is_exactly_the_lower_bounds(setup: ModuleType) -> None:
     """`make test-lowest` installs each requirement of setup.cfg, extras included, at its bound."""
     wanted = requirements()
-    bounds = [line.replace(">=", "==") for extra in ("", "camera", "face", "findface", "ble", "web", "fusion", "demo") for line in wanted[extra]]
+    extras = ("", "camera", "face", "findface", "ble", "web", "fusion", "demo")
+    bounds = [line.replace(">=", "==") for extra in extras for line in wanted[extra]]
     assert setup.lowest() == bounds
 
 

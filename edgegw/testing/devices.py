@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from edgegw.clock import NS_PER_S, SystemClock
-from edgegw.driver import Driver, Options
+from edgegw.driver import Driver, Options, Shown
 from edgegw.errors import DeviceError
 from edgegw.reading import Sample
 
@@ -97,6 +97,18 @@ def left_behind(found: Driver, options: Options) -> list[str]:
     for _ in range(2):
         _glance(found, options)
     return lasting(before)
+
+
+def shown(found: Driver, options: Options) -> Shown:
+    """The first moment of a preview that can be looked at. Raises AssertionError where none comes within FIRST_s."""
+    assert found.preview is not None
+    begun_s = _now_s()
+    with contextlib.closing(found.preview(options, False)) as preview:
+        for moment in preview:
+            if isinstance(moment, Shown):
+                return moment
+            assert _now_s() - begun_s < FIRST_s, f"the preview of {found.name} showed nothing within {FIRST_s:g} s"
+    raise AssertionError(f"the preview of {found.name} ended by itself: it goes on until it is closed")
 
 
 def trouble(found: Driver, options: Options) -> Exception:

@@ -48,7 +48,7 @@ class DriverContract:
         raise unittest.SkipTest(f"no way to unplug {self.driver}: override unplug()")
 
     def test_the_gateway_finds_it(self) -> None:
-        """Under its name, with Options, FIELDS and read; read, and reset where there is one, are generator functions."""
+        """Under its name, with Options, FIELDS and read; read, and reset and preview where there are such, are generator functions."""
         promises.has_its_names(self._found)
 
     def test_options_are_frozen_and_explain_themselves(self) -> None:
@@ -122,6 +122,13 @@ class DriverContract:
             assert silence_s <= devices.BEAT_s, f"the reset of {self.driver} yielded nothing for {silence_s:.1f} s"
             for sample in devices.samples(self._found, options, 1):
                 promises.sample_fits(sample, self._found)
+
+    def test_a_preview_can_be_looked_at(self) -> None:
+        """Where there is a preview: a moment comes that can be drawn, as JPEG and as PNG."""
+        if self._found.preview is None:
+            raise unittest.SkipTest(f"{self.driver} has no preview")
+        with self.device() as options:
+            promises.shown_can_be_looked_at(devices.shown(self._found, options), self._found)
 
     @property
     def _found(self) -> Driver:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from edgegw.driver import Driver, Options, bind
+from edgegw.driver import Driver, Options, Shown, bind
 from edgegw.reading import Quality, Sample
 from edgegw.sinks import schema as tables
 
@@ -28,6 +28,7 @@ UNITS = (
     *("T", "uT", "Wb", "lm", "lx", "Bq", "Gy", "Sv", "m_s", "m_s2", "rad_s", "deg_s", "m3_s", "m3_h", "l_min", "kg_m3", "g_m3"),
     *("ug_m3", "W_m2", "S_m", "Sv_h", "percent", "ppm", "ppb", "dB", "dBA", "dBm", "px"),
 )
+PICTURES = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}
 _MODULES = """
 import sys
 from edgegw import driver
@@ -39,7 +40,8 @@ print(*sorted({module.partition(".")[0] for module in sys.modules}))
 def has_its_names(found: Driver) -> None:
     """The rest is seen to by edgegw.driver.find, which raises DriverError."""
     assert found.fields, f"FIELDS of {found.name} is empty: kind → field → float, int or str"
-    for name, generate in (("read", found.read), ("reset", found.reset), ("calibrate", found.calibrate)):
+    generators = {"read": found.read, "reset": found.reset, "calibrate": found.calibrate, "preview": found.preview}
+    for name, generate in generators.items():
         assert generate is None or inspect.isgeneratorfunction(generate), (
             f"{name} of {found.name} is not a generator function: entering it takes the device, leaving it gives it back"
         )
@@ -128,6 +130,15 @@ def sample_fits(sample: object, found: Driver) -> None:
     for name, number in (("age_ns", sample.age_ns), ("faults", sample.faults)):
         assert type(number) is int, f"{name} of {found.name} is {number!r}, not an int"
         assert number >= 0, f"{name} of {found.name} is {number}"
+
+
+def shown_can_be_looked_at(shown: Shown, found: Driver) -> None:
+    """As a JPEG and as a PNG, with words for it; what is in it is part of what was looked for."""
+    assert 0 <= shown.found <= shown.sought, f"a preview of {found.name} shows {shown.found} of {shown.sought} things that are sought"
+    for media, begins in PICTURES.items():
+        data, words = shown.drawn(media)
+        assert data.startswith(begins), f"a preview of {found.name} as {media} begins with {data[:8]!r}"
+        assert words, f"a preview of {found.name} as {media} has no words for what it shows"
 
 
 def is_a_sentence(error: Exception) -> None:

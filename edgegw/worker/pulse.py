@@ -29,6 +29,7 @@ class Pulse:
         self._beat_ns = clock.monotonic_ns()
         self._produced = 0
         self._rate_hz = 0.0
+        self._main = next(iter(run.fields))  # the kind that is shown: the others are events
         self._newest: tuple[str, Reading] | None = None
         self._bad = 0
         self._why = "waiting for the first reading"
@@ -38,7 +39,8 @@ class Pulse:
         """A reading was made of that sample."""
         self.faults += sample.faults
         self._note = sample.note
-        self._newest = (kind, reading)
+        if kind == self._main or not self._newest:
+            self._newest = (kind, reading)
         if reading.quality is Quality.BAD:
             self._bad += 1
 
