@@ -30,6 +30,11 @@ bench: ## what the gateway costs at rest, CPU and memory of every process; and w
 	@.ci/setup test
 	@.ci/programs
 	@$(BIN)/python -m tests.benchmarks.rest
+	@$(BIN)/python -m tests.benchmarks.measure
+	@$(BIN)/python -m tests.benchmarks.detect
+	@$(BIN)/python -m tests.benchmarks.ring
+	@$(BIN)/python -m tests.benchmarks.scene
+	@$(BIN)/python -m tests.benchmarks.tracking
 	@exec $(BIN)/python -m tests.benchmarks.fifo
 
 lint: ## style and types only
@@ -46,7 +51,7 @@ lock: ## renew the versions in .ci/requirements*.txt
 	@.ci/lock
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-lowest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find edgegw workers tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help demo test proof bench lint test-lowest lock clean
