@@ -33,6 +33,7 @@ bench: ## what the gateway costs at rest, CPU and memory of every process; and w
 	@$(BIN)/python -m tests.benchmarks.measure
 	@$(BIN)/python -m tests.benchmarks.detect
 	@$(BIN)/python -m tests.benchmarks.ring
+	@$(BIN)/python -m tests.benchmarks.eyes
 	@$(BIN)/python -m tests.benchmarks.scene
 	@$(BIN)/python -m tests.benchmarks.tracking
 	@exec $(BIN)/python -m tests.benchmarks.fifo

@@ -100,7 +100,7 @@ def test_every_frame_is_kept_where_that_is_asked_for(camera: Scripted) -> None:
         assert capture.frame(0) is None
         assert camera.retrieved == [1, 2, 3, 4, 5]
         progress = capture.progress()
-        assert (progress.captured, progress.taken) == (5, 5)
+        assert (progress.captured, progress.taken, progress.late) == (5, 5, 0)
 
 
 def test_of_frames_that_are_kept_the_oldest_gives_way(camera: Scripted) -> None:
@@ -110,7 +110,7 @@ def test_of_frames_that_are_kept_the_oldest_gives_way(camera: Scripted) -> None:
         captured(capture, 10)
         assert [luma(capture.frame(PATIENCE_s)) for _ in range(3)] == [8, 9, 10]
         progress = capture.progress()
-        assert progress.captured - progress.taken == 7
+        assert progress.captured - progress.taken == progress.late == 7
 
 
 class Wakeable(Scripted):

@@ -34,6 +34,7 @@ class Progress(NamedTuple):
     taken: int  # of these, the ones that were handed out; the others were let go, or still wait
     spoilt: int  # frames that could not be read
     newest_ns: int  # when the newest was captured (monotonic, ns); 0 before the first
+    late: int = 0  # frames that gave way before anybody had fetched them, where all are wanted
 
 
 class Source(Protocol):
@@ -156,6 +157,8 @@ class Capture:
                 return False
             self._progress = was._replace(captured=was.captured + 1, newest_ns=at_ns)
             if picture is not None and self._wanted:
+                if self._every and len(self._waiting) == self._waiting.maxlen:
+                    self._progress = self._progress._replace(late=was.late + 1)
                 self._waiting.append(Frame(picture, at_ns))
                 self._changed.notify_all()
         return True

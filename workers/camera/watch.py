@@ -59,7 +59,7 @@ class Watch:
         self._due_ns = clock.monotonic_ns()
         self._figures: Figures | None = None
         self._rate = Rate()
-        self._captured = self._spoilt_told = 0
+        self._captured = self._lost_told = 0
         self._fps: float | None = None
         self._silent_ns = 0  # as waited for here: a pause of the whole process is no silence of the camera
 
@@ -142,7 +142,9 @@ class Watch:
         self._due_ns += (1 + late) * self._period_ns
 
     def _faults(self, progress: Progress) -> int:
-        new, self._spoilt_told = progress.spoilt - self._spoilt_told, progress.spoilt
+        """Frames that could not be read, and those that nobody had time to look at although they were wanted."""
+        lost = progress.spoilt + progress.late
+        new, self._lost_told = lost - self._lost_told, lost
         return new
 
 
