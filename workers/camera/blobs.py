@@ -66,10 +66,14 @@ class Blobs:
 
 def blobs(mask: NDArray[np.bool_]) -> Blobs:
     """Spots whose pixels touch, corners included. None at all where there are more than RUNS runs: that is no picture of spots."""
-    width = mask.shape[1]
     rows = np.flatnonzero(mask.any(axis=1))  # the others are most of them, as a rule
+    return blobs_in_rows(rows, mask[rows], len(mask))
+
+
+def blobs_in_rows(rows: NDArray[np.intp], part: NDArray[np.bool_], of: int) -> Blobs:
+    """The same for a mask of so many rows, of which only these, in order, have something in them."""
+    width = part.shape[1]
     edges = np.zeros((len(rows), width + 1), bool)  # where a run begins, and where one has ended
-    part = mask[rows]
     edges[:, 0], edges[:, -1] = part[:, 0], part[:, -1]
     np.not_equal(part[:, 1:], part[:, :-1], out=edges[:, 1:-1])
     at = np.flatnonzero(edges)
@@ -77,7 +81,7 @@ def blobs(mask: NDArray[np.bool_]) -> Blobs:
     starts, ends = at[::2], at[1::2] - 1
     if len(starts) > RUNS:
         starts = ends = at[:0]
-    return Blobs(mask.shape, starts, ends, _joined(starts, ends, width))
+    return Blobs((of, width), starts, ends, _joined(starts, ends, width))
 
 
 def _joined(starts: NDArray[np.intp], ends: NDArray[np.intp], width: int) -> NDArray[np.intp]:

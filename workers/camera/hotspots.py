@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.camera.blobs import Boxes, blobs
+from workers.camera.blobs import Boxes, blobs_in_rows
 from workers.camera.masks import Masks
 from workers.camera.picture import Picture, Pixels, Planes, size
 from workers.camera.spot import BRIGHT, ACROSS_px, Box
@@ -44,10 +44,11 @@ class Heat(NamedTuple):
     columns: int
     beside_px: int  # around what shows here a dot may have more
 
-    def hot(self, level: int) -> Mask:
-        """What may belong to a dot."""
-        mask = self.redness >= self.none + level
-        return mask & (self.red >= self.least) if self.least else mask
+    def hot(self, level: int, highest: Pixels) -> tuple[NDArray[np.intp], Mask]:
+        """The rows in which something may belong to a dot, and what; `highest` is the highest redness of each row."""
+        rows = np.flatnonzero(highest >= self.none + level)
+        mask = self.redness[rows] >= self.none + level
+        return rows, mask & (self.red[rows] >= self.least) if self.least else mask
 
 
 def candidates(picture: Picture, dark: Picture | None, part: Box, masks: Masks | None) -> list[Box]:
@@ -56,8 +57,9 @@ def candidates(picture: Picture, dark: Picture | None, part: Box, masks: Masks |
     if dark is not None:
         heat = _changed(heat, _heat(dark, part))
     hidden = masks.over(size(picture))[part.top :: heat.rows, part.left :: heat.columns] if masks else None
-    low, merged = _spots(heat, heat.levels[0], hidden)
-    high = _spots(heat, heat.levels[1], hidden)[0] if merged else []
+    highest = heat.redness.max(axis=1, initial=0)
+    low, merged = _spots(heat, heat.levels[0], highest, hidden)
+    high = _spots(heat, heat.levels[1], highest, hidden)[0] if merged else []
     spots = low + [one for one in high if not any(_within(one.box, other.box) for other in low)]
     spots.sort(key=lambda one: -one.redness)
     return [_unsampled(one.box, heat, part) for one in spots[:CANDIDATES]]
@@ -70,9 +72,9 @@ class Hotspot(NamedTuple):
     redness: int
 
 
-def _spots(heat: Heat, level: int, hidden: Mask | None) -> tuple[list[Hotspot], bool]:
+def _spots(heat: Heat, level: int, highest: Pixels, hidden: Mask | None) -> tuple[list[Hotspot], bool]:
     """The reddest CANDIDATES of the small ones; and whether there are large ones, in which a dot may have been lost."""
-    spots = blobs(heat.hot(level))
+    spots = blobs_in_rows(*heat.hot(level, highest), len(heat.redness))
     if not spots.count:
         return [], False
     top, bottom, left, right = spots.boxes()

@@ -14,6 +14,7 @@ same figures, where a smaller picture would have others.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -24,6 +25,8 @@ from numpy.typing import NDArray
 from workers.camera.picture import Picture, Pixels, Planes
 
 SAMPLED_px = 1 << 19
+SAMPLED_luma_px = 1 << 18  # where the luma is there already: whoever takes planes has no time to lose
+DIGEST_rows = 4  # of what is looked at, from one that counts for the digest to the next: noise is in every row
 BAND_rows = 64  # worked through at a time: pieces that fit a processor's cache
 VIDEO_BLACK, VIDEO_STEPS = 16, 219  # a video's luma (BT.601)
 # In units of 1/32768, as OpenCV has them: every sum of these times bytes is a whole number that float32 holds exactly.
@@ -42,10 +45,12 @@ class Look(NamedTuple):
 def look(picture: Picture, exact: bool = False) -> Look:
     """Measure a picture of any size, in colour, in planes or of luma alone; `exact` looks at every pixel of a large one, too."""
     luma, edges, digest = _Moments(), _Moments(), 0
-    for above, here, below in _bands(picture.y if isinstance(picture, Planes) else picture, exact):
+    pixels = picture.y if isinstance(picture, Planes) else picture
+    most = SAMPLED_luma_px if pixels.ndim == 2 else SAMPLED_px
+    for above, here, below in _bands(pixels, pixels.size if exact else most):
         luma.add(here)
         edges.add(laplacian(above, here, below))
-        digest = zlib.crc32(here.tobytes(), digest)
+        digest = zlib.crc32(here[::DIGEST_rows].tobytes(), digest)
     found = Look(luma.mean, luma.variance**0.5, edges.variance, digest)
     return _from_video(found) if isinstance(picture, Planes) and not picture.full else found
 
@@ -79,11 +84,16 @@ def laplacian(above: Pixels, here: Pixels, below: Pixels) -> NDArray[np.int16]:
     return total
 
 
-def _bands(pixels: Pixels, exact: bool) -> Iterator[tuple[Pixels, Pixels, Pixels]]:
-    """Rows of luma to look at, between the rows above and the rows below them."""
+def _bands(pixels: Pixels, most: int) -> Iterator[tuple[Pixels, Pixels, Pixels]]:
+    """Rows of luma to look at, of about so many pixels in all, between the rows above and the rows below them."""
     rows = pixels.shape[0]
-    step = 1 if exact else pixels.shape[0] * pixels.shape[1] // SAMPLED_px
+    step = _prime(pixels.shape[0] * pixels.shape[1] // most)
     return _sampled(pixels, step) if step > 1 and rows > 2 else _whole(pixels)
+
+
+def _prime(most: int) -> int:
+    """The largest prime up to that, or 1: rows so far apart do not beat with tiles, blinds or a sensor's own pattern."""
+    return next((step for step in range(most, 1, -1) if all(step % part for part in range(2, math.isqrt(step) + 1))), 1)
 
 
 def _sampled(pixels: Pixels, step: int) -> Iterator[tuple[Pixels, Pixels, Pixels]]:

@@ -22,7 +22,7 @@ _MODE = "The sensor mode that the camera on the ribbon cable is held to, as rpic
 _LASER = "Whether to look for the dot of a red laser; without it, or where the camera sees no colour, there is never one."
 _LASER_SWITCHED = "Whether the laser is switched on and off: then only what comes and goes between two pictures is its dot."
 _LASER_REGION = "Where the dot may be: left, top, right and bottom as fractions of the picture."
-_EXACT = "Whether luminosity and sharpness are worked out from every pixel of a large picture; else from about half a million of them."
+_EXACT = "Whether luminosity and sharpness are worked out from every pixel of a large picture; else from half a million of them, or fewer."
 _MASKS = (
     "What nobody shall see: polygons, each as x, y, x, y, … in fractions of the picture. They are blacked out before anything looks for "
     "faces, and in every picture that leaves the process."
