@@ -27,7 +27,7 @@ from tests.records import a_run
 from tests.typed import edgegw
 from tests.workers.faces import folder
 from workers.camera import FIELDS, Options
-from workers.camera.model import SHA256
+from workers.camera.detect.model import SHA256
 from workers.virtual.camerascene import Scene
 
 PAGE = (Path(__file__).parents[1] / "docs" / "privacy.md").read_text()

@@ -20,7 +20,7 @@ from rich.table import Table
 from tests.workers.faces import astronaut, planes
 from workers.camera.convert import luma, shrunk
 from workers.camera.detect import Detector, fit, open_detector
-from workers.camera.motion import Motion
+from workers.camera.detect.motion import Motion
 from workers.camera.picture import Pixels, size
 
 ROUNDS = 40

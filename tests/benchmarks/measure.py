@@ -19,8 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.workers.camera_scenes import Siting, planes, scene
-from workers.camera import hotspots
-from workers.camera.laser import find
+from workers.camera.laser import find, hotspots
 from workers.camera.measure import look
 from workers.camera.picture import Picture
 

@@ -18,10 +18,10 @@ from rich.table import Table
 
 from edgegw.clock import every
 from tests.workers.ring_writer import filled, memory
-from workers.camera import barrier
-from workers.camera.packing import Format, packed, packing
-from workers.camera.ring import Reader, Writer
-from workers.camera.shared import Shared
+from workers.camera.share import barrier
+from workers.camera.share.packing import Format, packed, packing
+from workers.camera.share.ring import Reader, Writer
+from workers.camera.sources.shared import Shared
 
 SIZES = (
     ("640 × 360 YUV420", (640, 360), Format.VIDEO),

@@ -41,7 +41,7 @@ class Fault(NamedTuple):
     why: str
 
 
-# The deadlines are those of workers/camera/rpicam.py, and for a frozen picture the 10 s of workers/camera/verdict.py.
+# The deadlines are those of workers/camera/sources/rpicam.py, and for a frozen picture the 10 s of workers/camera/verdict.py.
 FAULTS = {
     "hangs": Fault("fault=hang&once=1", 3.0, r"no picture comes|gives no whole picture"),
     "crashes in mid-frame": Fault("fault=crash&once=1", 0.0, r"crashed \(SIGSEGV\)"),

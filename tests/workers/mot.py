@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.camera.track import Tracker
-from workers.camera.tuning import PEOPLE
+from workers.camera.track.tuning import PEOPLE
 
 NAMES = ("TUD-Campus", "TUD-Stadtmitte")
 FPS = 25

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from tests.services.base import die_with_parent, end
-from workers.camera.packing import Format, Packing
 from workers.camera.picture import Picture, Planes
-from workers.camera.ring import Writer
+from workers.camera.share.packing import Format, Packing
+from workers.camera.share.ring import Writer
 
 ROOT = Path(__file__).parents[2]
 CYCLE = 7  # no divisor of it is one of the ring's length: what follows in a slot differs from what was there

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from workers.camera.annotate import FACE, LANDMARK, Marked, annotated
 from workers.camera.laser import Dot
+from workers.camera.show.annotate import FACE, LANDMARK, Marked, annotated
 
 Picture = NDArray[np.uint8]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workers.camera.blobs import RUNS, blobs
+from workers.camera.laser.blobs import RUNS, blobs
 
 
 def serpent(rows: int, columns: int) -> NDArray[np.bool_]:

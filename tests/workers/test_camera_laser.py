@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.workers.camera_scenes import Scene, Siting, planes, planted, scene
-from workers.camera import hotspots, laser, spot
-from workers.camera.laser import Dot, find
+from workers.camera import laser
+from workers.camera.laser import Dot, find, hotspots, spot
+from workers.camera.laser.spot import Box, Found
 from workers.camera.masks import Masks
 from workers.camera.picture import Picture, Planes
-from workers.camera.spot import Box, Found
 
 SCENES = 300
 RECALL, FALSE, ERROR_px = 0.99, 0.01, 0.5

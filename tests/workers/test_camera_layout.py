@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.camera.layout import ALIGNED_px, PAGE_bytes, aligned, board_aligns_px, fitting
+from workers.camera.sources.layout import ALIGNED_px, PAGE_bytes, aligned, board_aligns_px, fitting
 
 # Width, height; stride and bytes on boards up to Raspberry Pi 4; the same on Raspberry Pi 5. By the two image processors' alignment.
 KNOWN = [

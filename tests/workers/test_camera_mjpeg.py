@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.camera import mjpeg
-from workers.camera.mjpeg import Cut, Cutter, decoded, encoded
+from workers.camera.sources import mjpeg
+from workers.camera.sources.mjpeg import Cut, Cutter, decoded, encoded
 
 NOISE = np.random.default_rng(7).integers(0, 256, (16, 24, 3), np.uint8)
 

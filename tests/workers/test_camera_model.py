@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.camera.model import FILE, PACKAGE, SHA256, LIMIT_bytes, NoDetector, any_size, found
+from workers.camera.detect.model import FILE, PACKAGE, SHA256, LIMIT_bytes, NoDetector, any_size, found
 
 
 def packaged(folder: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> Path:
@@ -35,7 +35,7 @@ def test_the_package_brings_the_model_that_we_know() -> None:
 
 def test_the_package_is_never_imported() -> None:
     """In a fresh process: its code does not run, and sys.path stays as it was."""
-    look = "from workers.camera.model import *; found(None)"
+    look = "from workers.camera.detect.model import *; found(None)"
     code = f"import sys; was = list(sys.path); {look}; sys.exit(PACKAGE in sys.modules or sys.path != was)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
 

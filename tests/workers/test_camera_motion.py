@@ -14,7 +14,7 @@ from edgegw.clock import NS_PER_S
 from tests.workers.faces import astronaut
 from workers.camera.convert import luma, shrunk
 from workers.camera.detect import open_detector
-from workers.camera.motion import MEMORY_s, Motion
+from workers.camera.detect.motion import MEMORY_s, Motion
 from workers.camera.picture import Pixels
 
 FPS = 30

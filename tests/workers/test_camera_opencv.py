@@ -22,7 +22,7 @@ from edgegw.reading import Quality, Sample
 from tests.services.base import until
 from tests.workers.camera_scenes import planted
 from workers.camera import FIELDS, Options, opening, read
-from workers.camera.opencv import Opened, RECENT_ns, captured_ns
+from workers.camera.sources.opencv import Opened, RECENT_ns, captured_ns
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_s = 60

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections import Counter
 from typing import cast
 
@@ -14,11 +16,12 @@ import pytest
 from edgegw.clock import NS_PER_S
 from edgegw.reading import Quality, Sample
 from edgegw.testing import FakeClock
+from workers.camera.blind import Blind
 from workers.camera.capture import Frame
 from workers.camera.convert import bgr
 from workers.camera.detect import Face, open_detector
 from workers.camera.options import Options
-from workers.camera.people import Blind, People, followers
+from workers.camera.people import People, followers
 from workers.camera.picture import Picture, size
 from workers.virtual.cameracanvas import Format
 from workers.virtual.camerascene import Scene
@@ -183,3 +186,17 @@ def test_what_is_masked_is_followed_by_nobody() -> None:
         blind.show(np.zeros_like(bgr(blind.scene.drawn(blind.at_s))))
     assert blind.told == []
     assert msgspec.structs.asdict(Options(source="test"))["faces"] is False
+
+
+def test_without_opencv_too_the_camera_goes_on() -> None:
+    """The demo's own environment has numpy and nothing else: it measures, and says what faces would need."""
+    script = """
+import sys
+sys.modules["cv2"] = None
+from edgegw import driver
+found = driver.find("camera")
+with driver.plugged(found, driver.bind(found, {"source": "virtual", "faces": True})) as real:
+    print(next(sample for sample in found.read(real) if sample).note)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("faces cannot be looked for, cv2 is not there: pip install 'edgegw[face]'\n", "")

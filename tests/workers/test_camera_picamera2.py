@@ -16,10 +16,11 @@ import pytest
 from edgegw.clock import NS_PER_S, SystemClock
 from edgegw.errors import DeviceError
 from tests.services.base import until
-from workers.camera import opening, picamera2
+from workers.camera import opening
 from workers.camera.capture import Capture
 from workers.camera.options import Options
 from workers.camera.picture import Planes, size
+from workers.camera.sources import picamera2
 
 PATIENCE_s = 60
 STRIDE_px, LATE_ns = 384, NS_PER_S // 50

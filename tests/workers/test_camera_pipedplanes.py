@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from edgegw.errors import DeviceError
-from workers.camera import pipedplanes
-from workers.camera.layout import aligned
-from workers.camera.mjpeg import Cut
 from workers.camera.picture import Planes, Size
-from workers.camera.pipedplanes import NOTED, UNNOTED, PipedPlanes
+from workers.camera.sources import pipedplanes
+from workers.camera.sources.layout import aligned
+from workers.camera.sources.mjpeg import Cut
+from workers.camera.sources.pipedplanes import NOTED, UNNOTED, PipedPlanes
 
 LAYOUT = aligned(64, 48, 64)
 S = LAYOUT.frame_bytes

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.workers.faces import folder, portraits, walls_of_faces
-from workers.camera.pixelate import MARGIN, BLOCKS_of_all, LEAST_px, coarse, pixelated
+from workers.camera.show.pixelate import MARGIN, BLOCKS_of_all, LEAST_px, coarse, pixelated
 
 Picture = NDArray[np.uint8]
 

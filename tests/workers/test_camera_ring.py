@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from edgegw.errors import DeviceAbsent, DeviceError
 from tests.services.base import until
 from tests.workers.ring_writer import CYCLE, filled, memory, segments, showing, values
-from workers.camera import barrier, ring
-from workers.camera.packing import Format, Packing, packed, packing
 from workers.camera.picture import Pixels, Planes
-from workers.camera.ring import Reader, Writer
-from workers.camera.segment import SLOTS, clear
+from workers.camera.share import barrier, ring
+from workers.camera.share.packing import Format, Packing, packed, packing
+from workers.camera.share.ring import Reader, Writer
+from workers.camera.share.segment import SLOTS, clear
 
 PATIENCE_s = 60
 LARGE = (1280, 720)

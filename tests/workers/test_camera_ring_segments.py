@@ -16,10 +16,10 @@ import pytest
 from edgegw.errors import DeviceAbsent, DeviceError
 from tests.services.base import SKIP, need
 from tests.workers.ring_writer import ROOT, filled, memory, segments, showing, values
-from workers.camera import barrier
-from workers.camera.packing import Format, Packing
-from workers.camera.ring import Reader, Writer
-from workers.camera.segment import clear, living, made
+from workers.camera.share import barrier
+from workers.camera.share.packing import Format, Packing
+from workers.camera.share.ring import Reader, Writer
+from workers.camera.share.segment import clear, living, made
 
 USER = os.getuid()
 STALE = f"edgegw-{USER}-eye-64x48-bgr-0000000000000001"
@@ -156,8 +156,8 @@ import json, os, subprocess, sys
 from pathlib import Path
 from edgegw.errors import DeviceError
 from tests.workers.ring_writer import filled, segments, values
-from workers.camera import segment
-from workers.camera.ring import Reader, Writer
+from workers.camera.share import segment
+from workers.camera.share.ring import Reader, Writer
 
 shm = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", shm], check=True)

@@ -12,10 +12,11 @@ import pytest
 from edgegw.clock import NS_PER_S, SystemClock
 from edgegw.errors import DeviceError
 from tests.workers.rpicam_program import install, intact, number, path_with
-from workers.camera import opening, pipedplanes
+from workers.camera import opening
 from workers.camera.options import Options
 from workers.camera.picture import Planes, size
-from workers.camera.rpicam import LATE_periods, Ribbon, asked, command
+from workers.camera.sources import pipedplanes
+from workers.camera.sources.rpicam import LATE_periods, Ribbon, asked, command
 from workers.virtual.rpicamvid import LATE_ns
 
 SMALL: dict[str, Any] = {"source": "rpicam", "width_px": 320, "height_px": 240, "fps": 60}

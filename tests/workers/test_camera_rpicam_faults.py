@@ -20,10 +20,11 @@ from edgegw.clock import NS_PER_S, SystemClock
 from edgegw.errors import DeviceAbsent, DeviceError
 from tests.services.base import living, until
 from tests.workers.rpicam_program import ROOT, install, intact, number, path_with, put
-from workers.camera import child, complaints, opening, rpicam
+from workers.camera import opening
 from workers.camera.capture import Capture
 from workers.camera.options import Options
-from workers.camera.rpicam import Ribbon
+from workers.camera.sources import child, complaints, rpicam
+from workers.camera.sources.rpicam import Ribbon
 
 PATIENCE_s = 60
 SMALL: dict[str, Any] = {"source": "rpicam", "width_px": 320, "height_px": 240, "fps": 40}
@@ -196,7 +197,7 @@ def test_an_ordinary_end_is_quick(fault: Path) -> None:
 ORPHAN = """
 import sys
 from workers.camera.options import Options
-from workers.camera.rpicam import Ribbon
+from workers.camera.sources.rpicam import Ribbon
 camera = Ribbon(Options(source="rpicam", width_px=320, height_px=240, fps=60))
 camera.grab()
 print(camera._child._process.pid, flush=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from edgegw.clock import NS_PER_S
-from workers.camera.schedule import Budget, SAVED_s, Schedule, common_budget
+from workers.camera.detect.schedule import Budget, SAVED_s, Schedule, common_budget
 
 FPS = 30
 PLENTY_hz = 1000.0

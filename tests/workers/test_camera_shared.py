@@ -16,10 +16,10 @@ from edgegw.testing import FakeClock
 from tests.services.base import until
 from tests.workers.ring_writer import filled, memory, segments, showing, values
 from workers.camera.capture import Capture, Frame
-from workers.camera.offer import AGAIN_ns, Offer
-from workers.camera.ring import Writer
-from workers.camera.segment import SLOTS, clear
-from workers.camera.shared import CHANGE_ns, PACE_ns, Shared, SILENT_ns
+from workers.camera.share import AGAIN_ns, Offer
+from workers.camera.share.ring import Writer
+from workers.camera.share.segment import SLOTS, clear
+from workers.camera.sources.shared import CHANGE_ns, PACE_ns, Shared, SILENT_ns
 
 PATIENCE_s = 60
 SMALL = (8, 6)

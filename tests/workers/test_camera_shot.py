@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workers.camera import convert, shot
+from workers.camera import convert
 from workers.camera.capture import Frame
 from workers.camera.detect import Face
+from workers.camera.people import shot
+from workers.camera.people.shot import LARGEST_bytes, Shot, Shots
 from workers.camera.picture import Picture, Planes
-from workers.camera.shot import LARGEST_bytes, Shot, Shots
 
 FRONTAL = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8))  # in widths and heights of the box
 

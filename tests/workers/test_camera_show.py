@@ -16,12 +16,12 @@ from edgegw.clock import NS_PER_S
 from edgegw.driver import Shown
 from edgegw.reading import Quality, Sample, Value
 from edgegw.testing import FakeClock, START_ns
-from workers.camera import FIELDS, annotate
-from workers.camera.annotate import Marked
+from workers.camera import FIELDS
 from workers.camera.capture import Frame, Progress
 from workers.camera.options import Options
 from workers.camera.picture import Picture
-from workers.camera.show import Kept, preview
+from workers.camera.show import Kept, annotate, preview
+from workers.camera.show.annotate import Marked
 from workers.virtual.camerascene import Scene
 
 WIDTH_px, HEIGHT_px = 640, 360

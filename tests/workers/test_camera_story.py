@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.camera.story import Event, Kind, Story
+from workers.camera.people.story import Event, Kind, Story
 from workers.camera.track import Live, Tracker
 
 S = 1_000_000_000

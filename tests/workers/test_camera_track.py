@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from workers.camera.track import LARGEST_ID, Tracker, random_id
-from workers.camera.tuning import FACES, Tuning
+from workers.camera.track.tuning import FACES, Tuning
 
 S = 1_000_000_000
 BOX = (100.0, 100.0, 60.0, 80.0)

@@ -10,9 +10,9 @@ import pytest
 
 from tests.workers.faces import Photograph, portraits, walls_of_faces, without_faces
 from workers.camera.detect import OnnxRuntime, OpenCV
-from workers.camera.model import found
+from workers.camera.detect.model import found
+from workers.camera.detect.yunet import MOST, SAME, Numbers, STRIDES_px, decoded
 from workers.camera.picture import Pixels
-from workers.camera.yunet import MOST, SAME, Numbers, STRIDES_px, decoded
 
 WIDTH_px, HEIGHT_px = 96, 64
 SIZE = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}

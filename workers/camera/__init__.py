@@ -29,6 +29,7 @@ from edgegw.clock import Clock, SystemClock
 from edgegw.driver import Shown
 from edgegw.reading import Sample
 from workers.camera import opening
+from workers.camera.blind import Blind
 from workers.camera.capture import Capture
 from workers.camera.fields import FIELDS
 from workers.camera.options import Options
@@ -71,16 +72,22 @@ def _guests(options: Options, clock: Clock) -> Iterator[tuple[Guest, ...]]:
     """Whoever is to see every frame; imported only where somebody is, for they load much."""
     guests: list[Guest] = []
     if options.faces:
-        from workers.camera.people import followers
-
-        guests.append(followers(options, clock))
+        guests.append(_followers(options, clock))
     if not options.share:
         yield tuple(guests)
         return
-    from workers.camera.offer import Offer
+    from workers.camera.share import Offer
 
     offer = Offer(options.share, clock)
     try:
         yield (*guests, offer)
     finally:
         offer.close()
+
+
+def _followers(options: Options, clock: Clock) -> Guest:
+    try:
+        from workers.camera.people import followers
+    except ImportError as error:
+        return Blind(f"faces cannot be looked for, {error.name or error} is not there: pip install 'edgegw[face]'")
+    return followers(options, clock)

@@ -57,7 +57,7 @@ def _opened(options: Options) -> Source:
         if not isinstance(source, str):
             return cast(Openable, source).open()
         if source.startswith(SHARED):
-            from workers.camera import shared
+            from workers.camera.sources import shared
 
             return shared.Shared(source.removeprefix(SHARED))
         ribbon = on_ribbon(source)
@@ -65,7 +65,7 @@ def _opened(options: Options) -> Source:
             return _ribbon(*ribbon, options)
         if not is_stream(source):
             _look_for(source)
-        from workers.camera import opencv
+        from workers.camera.sources import opencv
 
         return opencv.Opened(options)
     except ImportError as error:
@@ -74,10 +74,10 @@ def _opened(options: Options) -> Source:
 
 def _ribbon(how: str, number: int, options: Options) -> Source:
     if how == "rpicam":
-        from workers.camera import rpicam
+        from workers.camera.sources import rpicam
 
         return rpicam.Ribbon(options, number)
-    from workers.camera import picamera2
+    from workers.camera.sources import picamera2
 
     return picamera2.Opened(options, number)
 

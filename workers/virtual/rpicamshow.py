@@ -30,7 +30,7 @@ class Show:
         for bit in range(min(BITS, self.width_px // SQUARE_px)):
             luma[:SQUARE_px, bit * SQUARE_px : (bit + 1) * SQUARE_px] = LIGHT if number >> bit & 1 else DARK
         if self._jpeg:
-            from workers.camera.mjpeg import encoded
+            from workers.camera.sources.mjpeg import encoded
 
             return encoded(luma)
         half = (self.height_px // 2, self.width_px // 2)

@@ -15,7 +15,7 @@ import numpy as np
 from workers.camera.cv import cv2
 from workers.camera.laser import Dot
 from workers.camera.picture import Pixels
-from workers.camera.pixelate import Box
+from workers.camera.show.pixelate import Box
 
 Colour = tuple[int, int, int]  # blue, green, red
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.camera.blobs import blobs
+from workers.camera.laser.blobs import blobs
+from workers.camera.laser.window import Window, at_most_red, cut
 from workers.camera.picture import Picture, Planes, size
-from workers.camera.window import Window, at_most_red, cut
 
 ACROSS_px = 34
 MARGIN_px, HALO_px = 10, 3  # around a candidate: the window, and what in it may be the dot's own

@@ -18,12 +18,12 @@ from workers.camera.options import Options
 from workers.camera.watch import Feed
 
 if TYPE_CHECKING:
-    from workers.camera.annotate import Marked
     from workers.camera.detect import Face
-    from workers.camera.discreet import Discreet
     from workers.camera.laser import Dot
     from workers.camera.picture import Pixels
-    from workers.camera.pixelate import Box
+    from workers.camera.show.annotate import Marked
+    from workers.camera.show.discreet import Discreet
+    from workers.camera.show.pixelate import Box
 
 MEDIA = {"image/jpeg": ".jpg", "image/png": ".png"}
 JPEG_quality = 90
@@ -87,8 +87,8 @@ def _shown(moment: Moment, options: Options, clear: bool) -> Shown:
 
 def _drawing(moment: Moment, options: Options, clear: bool) -> Callable[[str], tuple[bytes, str]]:
     def drawn(media: str) -> tuple[bytes, str]:
-        from workers.camera.annotate import annotated  # here, not above: all of this is loaded only when a picture is wanted
-        from workers.camera.discreet import Discretion
+        from workers.camera.show.annotate import annotated  # here, not above: all of this is loaded only when a picture is wanted
+        from workers.camera.show.discreet import Discretion
 
         seen = Discretion(options, clear).seen(moment.frame.picture, [_box(at) for at in moment.people.values()])
         faces = [face for face in seen.faces if face.score >= options.face_score] if options.faces else []
@@ -101,7 +101,7 @@ def _drawing(moment: Moment, options: Options, clear: bool) -> Callable[[str], t
 
 
 def _marked(face: Face, people: Mapping[str, Mapping[str, Value]]) -> Marked:
-    from workers.camera.annotate import Marked
+    from workers.camera.show.annotate import Marked
 
     return Marked(face[:4], face.landmarks, f"{_nearest(face, people)} {face.score:.2f}".strip())
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from edgegw.clock import NS_PER_S
 from workers.camera.track import Live
-from workers.camera.walk import Boxes
+from workers.camera.track.walk import Boxes
 
 
 class Kind(enum.Enum):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.camera.tuning import Tuning
-from workers.camera.walk import Boxes, Rows
+from workers.camera.track.tuning import Tuning
+from workers.camera.track.walk import Boxes, Rows
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from workers.camera.mjpeg import Cut, Cutter, decoded
+from workers.camera.sources.mjpeg import Cut, Cutter, decoded
 
 if TYPE_CHECKING:
     from workers.camera.picture import Pixels

@@ -27,7 +27,7 @@ from typing import NamedTuple, Self
 
 from edgegw.clock import SystemClock
 from edgegw.errors import DeviceError
-from workers.camera.packing import Format, Packing
+from workers.camera.share.packing import Format, Packing
 
 SHM = Path("/dev/shm")  # noqa: S108 # it is the memory that is wanted, and what is made there nobody can have made before
 SLOTS = 4

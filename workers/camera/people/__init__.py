@@ -16,17 +16,18 @@ import numpy as np
 
 from edgegw.clock import Clock
 from edgegw.reading import Attachment, Quality, Sample
-from workers.camera import convert, motion
+from workers.camera import convert
+from workers.camera.blind import Blind
 from workers.camera.capture import Frame
-from workers.camera.detect import Detector, Face, NoDetector, open_detector
-from workers.camera.motion import Motion
+from workers.camera.detect import Detector, Face, NoDetector, motion, open_detector
+from workers.camera.detect.motion import Motion
+from workers.camera.detect.schedule import Schedule, common_budget
 from workers.camera.options import Options
+from workers.camera.people.shot import Shots, encoded
+from workers.camera.people.story import Event, Kind, Story
 from workers.camera.picture import Size, size
-from workers.camera.schedule import Schedule, common_budget
-from workers.camera.shot import Shots, encoded
-from workers.camera.story import Event, Kind, Story
 from workers.camera.track import Tracker
-from workers.camera.tuning import FACES
+from workers.camera.track.tuning import FACES
 from workers.camera.watch import Guest
 
 SIDES = ("left_px", "top_px", "right_px", "bottom_px")  # of the face, in the picture that goes with it
@@ -113,25 +114,6 @@ class People:
         jpeg = encoded(shot)
         about = dict(zip(SIDES, map(float, jpeg.roi), strict=True))
         return Attachment("image/jpeg", jpeg.data, event.at_ns - jpeg.at_ns, about)
-
-
-class Blind:
-    """In the place of People, where faces were asked for and nothing can find any."""
-
-    def __init__(self, why: str) -> None:
-        self.note = why
-
-    def seen(self, frame: Frame) -> Iterator[Sample]:
-        """Nothing."""
-        return iter(())
-
-    def told(self, sample: Sample) -> Sample:
-        """Faces stay null: nobody has looked."""
-        return sample
-
-    def lost(self) -> Iterator[Sample]:
-        """Nobody."""
-        return iter(())
 
 
 def _values(event: Event) -> dict[str, float | int | str | None]:

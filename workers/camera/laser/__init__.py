@@ -15,10 +15,10 @@ Two pictures do, where the laser is switched on and off between them: then only 
 
 from __future__ import annotations
 
-from workers.camera.hotspots import candidates
+from workers.camera.laser.hotspots import candidates
+from workers.camera.laser.spot import ACROSS_px, Box, Dot, Found, examined
 from workers.camera.masks import Masks
 from workers.camera.picture import Picture, Planes, Size, size
-from workers.camera.spot import ACROSS_px, Box, Dot, Found, examined
 
 __all__ = ["Dot", "find"]
 

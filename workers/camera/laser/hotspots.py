@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.camera.blobs import Boxes, blobs_in_rows
+from workers.camera.laser.blobs import Boxes, blobs_in_rows
+from workers.camera.laser.spot import BRIGHT, ACROSS_px, Box
 from workers.camera.masks import Masks
 from workers.camera.picture import Picture, Pixels, Planes, size
-from workers.camera.spot import BRIGHT, ACROSS_px, Box
 
 SAMPLED_px = 1 << 20  # pictures larger than this are searched in some of the rows and columns; any dot of 3 px shows there, too
 ROWS, COLUMNS = 3, 2  # from one to the next; the rows are what costs, for skipping columns saves no memory from being read

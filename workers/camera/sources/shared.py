@@ -7,8 +7,8 @@ from pathlib import Path
 from edgegw.clock import NS_PER_S, Clock, SystemClock
 from edgegw.errors import DeviceAbsent, DeviceError
 from workers.camera.picture import Picture
-from workers.camera.ring import Reader
-from workers.camera.segment import SHM
+from workers.camera.share.ring import Reader
+from workers.camera.share.segment import SHM
 
 PACE_ns = 10_000_000  # each look costs some 90 µs with its waking up, so 1 % of a core; a picture waits for 5 ms on average
 CHANGE_ns = 1 * NS_PER_S  # how long a writer may take to go on with pictures of another size

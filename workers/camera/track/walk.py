@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.camera.tuning import Tuning
+from workers.camera.track.tuning import Tuning
 
 STATE = (
     ("box", np.float64, 4),  # centre x, centre y, width, height, in pixels

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgegw.clock import NS_PER_S
-from workers.camera import association, walk
-from workers.camera.association import Flags, Numbers, Places
-from workers.camera.tuning import FACES, Tuning
-from workers.camera.walk import Boxes, Rows
+from workers.camera.track import association, walk
+from workers.camera.track.association import Flags, Numbers, Places
+from workers.camera.track.tuning import FACES, Tuning
+from workers.camera.track.walk import Boxes, Rows
 
 SMALLEST_px, LARGEST_px = 1.0, 1e6  # a side below, or any number beyond, makes it no box
 CONFIRMED_first = 0.1  # of overlap, by which a confirmed track goes before one that is not

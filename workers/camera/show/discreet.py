@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from workers.camera import convert, pixelate
+from workers.camera import convert
 from workers.camera.detect import Detector, Face, NoDetector, open_detector
 from workers.camera.masks import Masks
 from workers.camera.options import Options
 from workers.camera.picture import Picture, Pixels
-from workers.camera.pixelate import Box
+from workers.camera.show import pixelate
+from workers.camera.show.pixelate import Box
 
 LOOKED_AT_px = (320, 960)  # widths
 SCORE = 0.3

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from edgegw.clock import NS_PER_S, SystemClock
 from edgegw.errors import DeviceError
-from workers.camera import complaints
-from workers.camera.child import Child
-from workers.camera.mjpeg import Cut
 from workers.camera.options import Options
 from workers.camera.picture import Size
+from workers.camera.sources import complaints
+from workers.camera.sources.child import Child
+from workers.camera.sources.mjpeg import Cut
 
 if TYPE_CHECKING:
     from workers.camera.picture import Picture
@@ -106,10 +106,10 @@ class Ribbon:
 
     def _cutting(self, options: Options) -> Frames:
         if options.codec == "mjpeg":
-            from workers.camera.pipedjpegs import PipedJpegs
+            from workers.camera.sources.pipedjpegs import PipedJpegs
 
             return PipedJpegs()
-        from workers.camera.pipedplanes import PipedPlanes
+        from workers.camera.sources.pipedplanes import PipedPlanes
 
         return PipedPlanes(lambda: configured(self._child.said) or self._asked)
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgegw.clock import NS_PER_S, SystemClock
 from edgegw.errors import DeviceError
-from workers.camera import complaints
 from workers.camera.options import Options
-from workers.camera.rpicam import FIRST_s, HANG_periods, HANG_s, RECENT_ns, asked
+from workers.camera.sources import complaints
+from workers.camera.sources.rpicam import FIRST_s, HANG_periods, HANG_s, RECENT_ns, asked
 
 if TYPE_CHECKING:
     from workers.camera.picture import Planes
@@ -62,7 +62,7 @@ class Opened:
 
     def retrieve(self) -> Planes | None:
         """The planes, copied out of the camera's own memory, of which there is little."""
-        from workers.camera.layout import Layout
+        from workers.camera.sources.layout import Layout
 
         main = self._camera.camera_configuration()["main"]
         buffer = self._request.make_buffer("main")

@@ -31,10 +31,10 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from edgegw.errors import DeviceAbsent, DeviceError
-from workers.camera import barrier, segment
-from workers.camera.packing import packed, packing
 from workers.camera.picture import Picture
-from workers.camera.segment import SHM, SLOTS, PAGE_bytes, Segment
+from workers.camera.share import barrier, segment
+from workers.camera.share.packing import packed, packing
+from workers.camera.share.segment import SHM, SLOTS, PAGE_bytes, Segment
 
 _LABEL, _CHECK = struct.Struct("=Qq"), struct.Struct("=I")  # turn and when the picture was taken; CRC-32 of both
 _LABEL_bytes = _LABEL.size + _CHECK.size

@@ -10,8 +10,8 @@ from edgegw.errors import DeviceError
 from edgegw.reading import Sample
 from workers.camera.capture import Frame
 from workers.camera.picture import Picture
-from workers.camera.ring import Writer
-from workers.camera.segment import SHM
+from workers.camera.share.ring import Writer
+from workers.camera.share.segment import SHM
 
 AGAIN_ns = 5 * NS_PER_S
 

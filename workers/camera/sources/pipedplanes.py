@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgegw.errors import DeviceError
-from workers.camera.layout import Layout, aligned, board_aligns_px, fitting
-from workers.camera.mjpeg import Cut
+from workers.camera.sources.layout import Layout, aligned, board_aligns_px, fitting
+from workers.camera.sources.mjpeg import Cut
 
 if TYPE_CHECKING:
     from workers.camera.picture import Planes, Size

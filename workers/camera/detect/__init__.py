@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from workers.camera import yunet
 from workers.camera.convert import shrunk
 from workers.camera.cv import cv2
-from workers.camera.model import Model, NoDetector, any_size, found
+from workers.camera.detect import yunet
+from workers.camera.detect.model import Model, NoDetector, any_size, found
+from workers.camera.detect.yunet import Numbers
 from workers.camera.once import Once
 from workers.camera.picture import Picture, Pixels, Size, size
-from workers.camera.yunet import Numbers
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped] # it brings no types
