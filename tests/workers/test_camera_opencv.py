@@ -138,15 +138,20 @@ def test_corrupt_frames_do_not_end_a_stream(stream: Stream) -> None:
 
 
 def test_a_stream_may_change_its_size(stream: Stream) -> None:
-    """A frame of another size is a frame; OpenCV scales it to the size that came first."""
+    """A frame of another size is scaled to the first one; before OpenCV 4.13 it is spoilt. Opening it anew gives the new size."""
     with contextlib.closing(Opened(Options(source=url(stream)))) as camera:
         assert camera.grab()
         stream.frames = [cv2.imencode(".jpg", WALL[:120, :160])[1].tobytes()] * 8
         for _ in range(8):
             assert camera.grab()
             pixels = camera.retrieve()
-            assert pixels is not None
-            assert pixels.shape == (240, 320, 3)
+            scaled = tuple(map(int, cv2.__version__.split(".")[:2])) >= (4, 13)
+            assert pixels.shape == (240, 320, 3) if pixels is not None else not scaled
+    with contextlib.closing(Opened(Options(source=url(stream)))) as camera:
+        assert camera.grab()
+        pixels = camera.retrieve()
+        assert pixels is not None
+        assert pixels.shape == (120, 160, 3)
 
 
 def test_a_picture_of_one_pixel(stream: Stream) -> None:
