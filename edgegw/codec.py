@@ -6,12 +6,14 @@ import datetime
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from edgegw.errors import CodecError
 from edgegw.reading import Attachment, Batch, Reading, Record, Run, Value
+
+Kept = TypeVar("Kept")
 
 VERSION = b"\x01"
 MAX_MESSAGE_bytes = 1 << 20
@@ -135,10 +137,7 @@ def encode_batch(batch: Batch) -> bytes:
 
 def decode_batch(data: bytes) -> Batch:
     """The batch in `data`. Raises CodecError."""
-    try:
-        return _batch_decoder.decode(data)
-    except _MALFORMED as error:
-        raise CodecError(f"not a batch: {error}") from error
+    return _decoded(_batch_decoder, data, "a batch")
 
 
 def encode_run(run: Run) -> bytes:
@@ -148,10 +147,7 @@ def encode_run(run: Run) -> bytes:
 
 def decode_run(data: bytes) -> Run:
     """The run in `data`. Raises CodecError."""
-    try:
-        return _run_decoder.decode(data)
-    except _MALFORMED as error:
-        raise CodecError(f"not a run: {error}") from error
+    return _decoded(_run_decoder, data, "a run")
 
 
 def encode_attachment(attachment: Attachment) -> bytes:
@@ -161,10 +157,14 @@ def encode_attachment(attachment: Attachment) -> bytes:
 
 def decode_attachment(data: bytes) -> Attachment:
     """The attachment in `data`. Raises CodecError."""
+    return _decoded(_attachment_decoder, data, "an attachment")
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[Kept], data: bytes, what: str) -> Kept:
     try:
-        return _attachment_decoder.decode(data)
+        return decoder.decode(data)
     except _MALFORMED as error:
-        raise CodecError(f"not an attachment: {error}") from error
+        raise CodecError(f"not {what}: {error}") from error
 
 
 def rfc3339(time_ns: int) -> str:

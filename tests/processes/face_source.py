@@ -13,19 +13,9 @@ from msgspec import Meta
 
 from edgegw.clock import SystemClock, every
 from edgegw.reading import Attachment, Sample, Value
+from workers.camera import fields as camera
 
-FIELDS = {
-    "face": {
-        "track": int,
-        "event": str,
-        "x_px": float,
-        "y_px": float,
-        "width_px": float,
-        "height_px": float,
-        "score": float,
-        "age_s": float,
-    }
-}
+FIELDS = {"face": camera.FIELDS["face"]}
 PICTURE_bytes = 20_000
 
 
