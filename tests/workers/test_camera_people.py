@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import cast
 
 import cv2
@@ -186,6 +187,20 @@ def test_what_is_masked_is_followed_by_nobody() -> None:
         blind.show(np.zeros_like(bgr(blind.scene.drawn(blind.at_s))))
     assert blind.told == []
     assert msgspec.structs.asdict(Options(source="test"))["faces"] is False
+
+
+def test_without_opencv_a_preview_says_what_to_install() -> None:
+    """At once, in a sentence."""
+    script = """
+import sys
+sys.modules["cv2"] = None
+from edgegw.cli import main
+main(["try", "camera", "source=virtual", "--show", "/tmp/edgegw-test-never-written.jpg"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    why = "edgegw: a picture cannot be drawn, cv2 is not there: pip install 'edgegw[camera]'"
+    assert (done.returncode, done.stdout, done.stderr.strip().splitlines()[-1]) == (74, "", why)
+    assert not Path("/tmp/edgegw-test-never-written.jpg").exists()
 
 
 def test_without_opencv_too_the_camera_goes_on() -> None:

@@ -27,6 +27,7 @@ from contextlib import contextmanager
 
 from edgegw.clock import Clock, SystemClock
 from edgegw.driver import Shown
+from edgegw.errors import DeviceError
 from edgegw.reading import Sample
 from workers.camera import opening
 from workers.camera.blind import Blind
@@ -49,8 +50,10 @@ def read(options: Options) -> Generator[Sample | None, None, None]:
 
 def preview(options: Options, clear: bool) -> Generator[Sample | Shown | None, None, None]:
     """As read, and before each measurement what it was made of, for people. With `clear`, faces in it are shown as they are."""
-    from workers.camera import show
-
+    try:
+        from workers.camera import cv, show  # noqa: F401 # what draws needs OpenCV, and shall say so before it has looked for a while
+    except ImportError as error:
+        raise DeviceError(f"a picture cannot be drawn, {error.name or error} is not there: pip install 'edgegw[camera]'") from error
     clock = SystemClock()
     with _captured(options) as capture:
         kept = show.Kept(capture)
