@@ -14,11 +14,12 @@ from tests.services.base import die_with_parent, end, is_service, need, service_
 
 # A session that starts one server on the leash and one without, says their pids, and waits to be killed.
 SESSION = """
-import subprocess, sys
-from tests.services.base import die_with_parent, service_dir
+import psutil, subprocess, sys
+from tests.services.base import die_with_parent, service_dir, until
 home = service_dir("sleep")
 leashed = subprocess.Popen(die_with_parent(["sleep", "600"]), cwd=home)
 loose = subprocess.Popen(["sleep", "600"], cwd=home, start_new_session=True)
+until(lambda: psutil.Process(leashed.pid).name() == "sleep", 60, "setpriv to have put it on the leash")
 print(leashed.pid, loose.pid, home, flush=True)
 sys.stdin.read()
 """
