@@ -392,6 +392,16 @@ def test_the_heartbeat_tells_how_it_goes(bench: Bench) -> None:
     assert "the bridge does not answer; 21 readings wait" in health.why
 
 
+def test_what_the_operator_has_to_do_stays_until_it_is_done(bench: Bench) -> None:
+    """A note is the measurements', and an event of another kind between two of them takes it away as little as it is shown as newest."""
+    kinds: Mapping[str, FieldTypes] = {"lidar": {"distance_m": float}, "face": {"track": int}}
+    noted = Sample({"distance_m": 1.0}, kind="lidar", note="install the extra")
+    event = Sample({"track": 7}, kind="face")
+    bench.run([*[noted, event, bench.passes(1.5)] * 4, event, bench.stop, None], kinds=kinds)
+    health = bench.rig.heard.health()
+    assert (health.why, health.newest) == ("install the extra", {"distance_m": 1.0})
+
+
 def test_all_is_well_is_an_empty_why(bench: Bench) -> None:
     """With a device that reads and a bridge that answers there is nothing to explain."""
     bench.run([*[sample(), bench.passes(0.5)] * 6, sample(), bench.stop, None])

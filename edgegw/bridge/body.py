@@ -126,12 +126,13 @@ class Bridge:
 
     def _purge(self) -> None:
         """After a commit, so that what has come in before the question is erased, too. Who gets no answer knows that it was not done."""
-        purgers, self._intake.purgers = self._intake.purgers, []
         self._commit(self._intake.handed())
         count = self._keeper.purge()
-        if count is not None:
-            for peer in purgers:
-                self._end.answer(peer, codec.encode(Purged(count)))
+        if count is None or self._intake.waiting:  # something could not be written, and will be when there is room: asked again then
+            return
+        for peer in self._intake.purgers:
+            self._end.answer(peer, codec.encode(Purged(count)))
+        self._intake.purgers = []
 
     def _offer(self, handed: Sequence[Handed]) -> None:
         for run, batch in ((each.run, each.batch) for each in handed):

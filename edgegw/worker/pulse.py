@@ -38,7 +38,8 @@ class Pulse:
     def note(self, kind: str, reading: Reading, sample: Sample) -> None:
         """A reading was made of that sample."""
         self.faults += sample.faults
-        self._note = sample.note
+        if kind == self._main:
+            self._note = sample.note  # events have none, and say nothing of its cause
         if kind == self._main or not self._newest:
             self._newest = (kind, reading)
         if reading.quality is Quality.BAD:
