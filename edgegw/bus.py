@@ -5,17 +5,21 @@ Only sockets and bytes here; what the bytes mean is codec's. Nothing waits excep
 
 from __future__ import annotations
 
+import errno
+import select
 from collections.abc import Iterator
 from pathlib import Path
 
 import zmq
 
+from edgegw import failpoint
 from edgegw.codec import MAX_MESSAGE_bytes
 
 _BUS_HWM = 1000  # messages; workers bound their own windows far below
 _TAP_HWM = 1000  # readings a slow subscriber may be behind before it loses some
 _RECONNECT_ms = 100
 _RECONNECT_MAX_ms = 1000
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def endpoint(path: Path) -> str:
@@ -35,9 +39,17 @@ class WorkerEnd:
         self._socket: zmq.Socket[bytes] | None = None
 
     def connect(self) -> None:
-        """A fresh connection, to the bridge a fresh peer; returns at once, whether the bridge is there or not."""
+        """A fresh connection, to the bridge a fresh peer; returns at once, whether the bridge is there or not.
+
+        Without a descriptor or memory for one there is none: send() takes nothing, and whoever calls tries again.
+        """
         self._drop()
-        self._socket = self._context.socket(zmq.DEALER)
+        try:
+            self._socket = self._context.socket(zmq.DEALER)
+        except zmq.ZMQError as error:
+            if error.errno in _SHORT:
+                return
+            raise
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, _BUS_HWM)
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_ms)
@@ -46,34 +58,35 @@ class WorkerEnd:
 
     def send(self, message: bytes) -> bool:
         """False when the socket takes no more now."""
+        socket = self._connected()
         try:
-            self._connected.send(message, zmq.NOBLOCK)
+            return socket is not None and socket.send(message, zmq.NOBLOCK) is None
         except zmq.Again:
             return False
-        return True
 
     def receive(self) -> Iterator[bytes]:
         """What has arrived."""
-        while True:
+        while (socket := self._connected()) is not None:
             try:
-                yield self._connected.recv(zmq.NOBLOCK)
+                yield socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return
 
     def wait(self, timeout_s: float) -> None:
         """Return when something has arrived, or after `timeout_s`."""
-        self._connected.poll(max(0, round(timeout_s * 1000)))
+        if (socket := self._connected()) is not None:
+            socket.poll(max(0, round(timeout_s * 1000)))
+        else:
+            select.select([], [], [], max(0.0, timeout_s))
 
     def close(self) -> None:
         """Close at once; what was not sent is dropped (whatever was not acknowledged is in the worker's window)."""
         self._drop()
         self._context.term()
 
-    @property
-    def _connected(self) -> zmq.Socket[bytes]:
+    def _connected(self) -> zmq.Socket[bytes] | None:
         if self._socket is None:
             self.connect()
-        assert self._socket is not None
         return self._socket
 
     def _drop(self) -> None:
@@ -118,6 +131,7 @@ class BridgeEnd:
     def receive(self) -> Iterator[tuple[bytes, bytes]]:
         """(peer, message) of what has arrived; anything but two frames is passed on as an empty message."""
         while True:
+            failpoint.hit("bridge.before_take")
             try:
                 frames = self._router.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:

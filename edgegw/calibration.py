@@ -9,6 +9,7 @@ import msgspec
 
 from edgegw.driver import Driver, Options
 from edgegw.errors import DeviceError
+from edgegw.paths import sync_names
 
 
 def file_of(directory: Path, sensor: str) -> Path:
@@ -40,4 +41,5 @@ def keep(directory: Path, sensor: str, calibration: msgspec.Struct) -> Path:
         out.flush()
         os.fsync(out.fileno())
     fresh.replace(file)
+    sync_names(directory)
     return file

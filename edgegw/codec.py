@@ -49,6 +49,13 @@ class Ack(msgspec.Struct, frozen=True, array_like=True, tag="ack"):
     committed: int
 
 
+class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+    """Bridge → worker: every batch of the run up to `number` that was sent has arrived, and waits to be put on disk. Keep them."""
+
+    run: str
+    number: int
+
+
 class Again(msgspec.Struct, frozen=True, array_like=True, tag="again"):
     """Bridge → worker: I do not know this connection; open a new one and begin with Hello."""
 
@@ -57,13 +64,29 @@ class Purge(msgspec.Struct, frozen=True, array_like=True, tag="purge"):
     """Command → bridge: erase all attachments."""
 
 
+class Letters(msgspec.Struct, frozen=True, array_like=True, tag="letters"):
+    """Command → bridge: give these dead letters to their sinks again, or give them up; "" stands for all."""
+
+    drop: bool
+    sink: str = ""
+    sensor: str = ""
+    run: str = ""  # the beginning of its id
+    code: str = ""
+
+
+class Lettered(msgspec.Struct, frozen=True, array_like=True, tag="lettered"):
+    """Bridge → command: so many were."""
+
+    count: int
+
+
 class Purged(msgspec.Struct, frozen=True, array_like=True, tag="purged"):
     """Bridge → command: so many were erased."""
 
     count: int
 
 
-Message = Hello | Welcome | Push | Ack | Again | Purge | Purged
+Message = Hello | Welcome | Push | Ack | Held | Again | Purge | Purged | Letters | Lettered
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

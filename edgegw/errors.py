@@ -8,6 +8,7 @@
     ├── SpoolError         the spool cannot keep its promise: do not acknowledge
     ├── SinkError
     │   ├── Unavailable    the other side is away: keep the readings, try again soon
+    │   │   └── Busy       it is there, and takes nothing just now: ask again every second
     │   ├── Refused        the other side says no until somebody acts: keep, try again slowly
     │   └── Rejected       the other side refuses this content: find the poison, set it aside
     ├── AlreadyRunning     somebody else holds the lock: touch nothing
@@ -102,12 +103,19 @@ class Unavailable(SinkError):
     """The other side is away or too slow; trying again soon is right."""
 
 
+class Busy(Unavailable):
+    """The other side is there and holds us back (a full queue, an alarm); asking every second costs neither side anything."""
+
+
 class Refused(SinkError):
     """The other side refuses us (credentials, rights, a missing table); somebody has to act, so try again slowly."""
 
 
 class Rejected(SinkError):
-    """The other side refuses something in this delivery for its content; halving the delivery finds it."""
+    """The other side refuses something in this delivery for its content; halving the delivery finds it.
+
+    `code` is the other side's own; a word of ours, in small letters, where we rejected it before it was sent.
+    """
 
     def __init__(self, code: str, reason: str) -> None:
         self.code = code

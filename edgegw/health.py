@@ -50,11 +50,25 @@ class SinkHealth(msgspec.Struct, frozen=True):
     why: str = ""
 
 
+class Crowded(msgspec.Struct, frozen=True):
+    """A sensor that the spool has no room for."""
+
+    sensor: str
+    why: str  # what happens to its readings, the cause, and what to do
+    for_s: float
+    waiting: int  # readings that the bridge holds until there is room
+    given_up: int  # readings given up since it began, as the configuration asks
+
+
 class BridgeHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     """The bridge's own view."""
 
     stored: int = 0  # readings committed to the spool since it started
     refused: int = 0  # messages on the bus that were none
     spool_bytes: int = 0
+    crowded: tuple[Crowded, ...] = ()
+    room: str = ""  # a warning that the spool is nearly full
+    written_day_bytes: int = 0  # what the spool writes to its disk in a day, at the rate since the bridge started; 0: not known
+    card: str = ""  # how long a memory card stands that
     sinks: tuple[SinkHealth, ...] = ()
     why: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -69,6 +70,20 @@ class Paths(msgspec.Struct, frozen=True):
         return self.state / "store.db"
 
     @property
+    def last_good(self) -> Path:
+        """The last configuration that worked, as one file."""
+        return self.state / "last-good.toml"
+
+    @property
     def logs(self) -> Path:
         """Directory of the log files of a gateway started in the background without journald."""
         return self.state / "log"
+
+
+def sync_names(directory: Path) -> None:
+    """Make the names in `directory` outlast a power cut: a file's own fsync says nothing of its name. Raises OSError."""
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

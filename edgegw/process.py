@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import faulthandler
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgegw import failpoint
 from edgegw.clock import Clock, SystemClock, precise_timers
 from edgegw.config import Settings
 from edgegw.errors import EdgegwError
@@ -40,9 +42,11 @@ def entered(name: str, settings: Settings, logs: Path | None, lifeline: int) -> 
     stop = StopNote()
     stop.listen(signal.SIGTERM, signal.SIGINT) if lifeline < 0 else stop.listen(signal.SIGTERM)
     notifier = Notifier.from_environment(os.environ)
-    log.start()
-    hear_libraries(log.logger())
     try:
+        log.start()
+        hear_libraries(log.logger())
+        if armed := failpoint.here(name):
+            log.logger().warning("failpoints_armed", points=armed)
         yield Process(clock=clock, log=log.logger(), notifier=notifier, stop=stop, lifeline=Lifeline(lifeline))
     except EdgegwError as error:
         log.logger().critical("process_cannot_go_on", why=str(error))
@@ -50,9 +54,17 @@ def entered(name: str, settings: Settings, logs: Path | None, lifeline: int) -> 
         raise
     except Exception as error:
         log.logger().critical("process_bug", exc_info=True)
-        notifier.status(f"a bug, of which the log has the details: {type(error).__name__}: {error}")
+        what = "short of files, memory or threads" if _short(error) else "a bug, of which the log has the details"
+        notifier.status(f"{what}: {type(error).__name__}: {error}")
         raise
     finally:
         notifier.close()
         log.stop()
         stop.close()
+
+
+def _short(error: Exception) -> bool:
+    """Whether the machine, or a limit of this process, is to blame; Python has a RuntimeError for a thread that cannot be had."""
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
+        return True
+    return getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)

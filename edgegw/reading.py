@@ -61,6 +61,7 @@ class Run(msgspec.Struct, frozen=True):
     boot_id: str
     started_ns: int  # wall clock, ns since the epoch
     fields: dict[str, dict[str, str]]  # kind → field → "float" | "int" | "text", in the driver's order
+    window: int = 0  # readings that its worker holds unacknowledged at most; 0: whoever wrote this did not say
 
 
 class Reading(msgspec.Struct, frozen=True, array_like=True, gc=False):

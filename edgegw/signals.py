@@ -60,6 +60,17 @@ class Lifeline:
         return bool(select.select([self._file], [], [], 0)[0])
 
 
+def leave_on(number: signal.Signals) -> None:
+    """While there is nothing to stop yet: end at once, and as somebody who was told to, until somebody else listens."""
+    signal.signal(number, lambda *_: os._exit(0))
+
+
+def deaf_to(*numbers: signal.Signals) -> None:
+    """From here on, to the end of the process, these change nothing any more, its exit code least of all."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
     """Let the kernel send `number` to this process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)

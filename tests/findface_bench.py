@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.records import START_ns, a_reading, a_record, a_run
 GATE, YARD = 3, 7  # cameras at FindFace
 TOKENS = {GATE: "gate-detector-token", YARD: "yard-detector-token"}
 API_TOKEN = "api-token-0123456789"
-CAMERAS = {"gate": Camera(GATE, TOKENS[GATE]), "yard": Camera(YARD, TOKENS[YARD])}
+CAMERAS = {"gate": Camera(GATE, lambda: TOKENS[GATE]), "yard": Camera(YARD, lambda: TOKENS[YARD])}
 ABOUT = {"left_px": 40.0, "top_px": 30.5, "right_px": 119.2, "bottom_px": 140.0, "score": 0.93, "track": 17.0}
 BEFORE_ns = 700_000_000
 
@@ -81,9 +82,12 @@ def expected(seqs: Iterable[int], sensor: str = "gate") -> list[str]:
 
 
 def server_of(fake: FakeFindFace, **changes: Any) -> Server:
-    """How to reach the fake; `changes` over what is usual."""
+    """How to reach the fake; `changes` over what is usual, where token and password may be text or a function that gives it."""
     usual: dict[str, Any] = {"url": fake.url, "cameras": CAMERAS, "token": API_TOKEN, "timeout_s": 30.0, "connections": 4}
-    return Server(**(usual | changes))
+    given = usual | changes
+    texts = {name: given[name] for name in ("token", "password") if isinstance(given.get(name), str)}
+    secrets = [text for text in (*texts.values(), *TOKENS.values()) if text]
+    return Server(**{"secrets": secrets, **given, **{name: partial(str, text) for name, text in texts.items()}})
 
 
 class Bench:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from edgegw.log import Entry, Log
 from edgegw.reading import ClockState
@@ -59,7 +59,7 @@ class ListSink:
         return [entry["event"] for entry in self.entries]
 
 
-def make_log(sink: ListSink, *, level: str = "debug", capacity: int = 2048, secrets: tuple[str, ...] = ()) -> Log:
+def make_log(sink: ListSink, *, level: str = "debug", capacity: int = 2048, secrets: Collection[str] = ()) -> Log:
     return Log("front", sink, level, capacity=capacity, secrets=secrets, clock=FakeClock())
 
 

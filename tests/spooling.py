@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from edgegw import codec
 from edgegw.reading import Batch, Counts, Letter, Run
-from edgegw.spool import Commit, Handed, Reader, Spool
+from edgegw.spool import Commit, Handed, Reader, Spool, file
 from tests.records import a_reading
 
 ALL = 1_000_000  # readings: more than any test has
@@ -30,6 +33,23 @@ def filled(spool: Spool, run: Run, records: int, each: int = 3) -> list[Batch]:
     for number, one in enumerate(batches):
         spool.commit(Commit(handed=[Handed(run, number, one)]))
     return batches
+
+
+def older(path: Path, form: int, run: Run, records: int, cursors: Mapping[str, int]) -> None:
+    """A spool as the version with this format left it: records of three readings, and how far the sinks were."""
+    path.parent.mkdir(exist_ok=True)
+    with contextlib.closing(file.connect(path)) as db:
+        db.executescript("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;")
+        db.executescript(f"{file._TABLES} {file._ATTACHED if form > 1 else ''} PRAGMA user_version={form};")
+        body = codec.encode_run(run)
+        crc = file.checksum(run.id, body)
+        book = (run.id, body, crc, records - 1, records * 3, records * 3)
+        db.execute("INSERT INTO run (id, body, crc, acked, kept, produced) VALUES (?,?,?,?,?,?)", book)
+        db.executemany("INSERT INTO cursor VALUES (?,?)", cursors.items())
+        for number in range(records):
+            payload = codec.encode_batch(batch(run, number * 3, 3))
+            row = (run.id, 3, number * 3 + 3, file.checksum(run.id, payload), payload)
+            db.execute("INSERT INTO record (run, count, total, crc, payload) VALUES (?,?,?,?,?)", row)
 
 
 def letter(sink: str, run: Run, seq: int) -> Letter:

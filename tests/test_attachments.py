@@ -15,20 +15,21 @@ from edgegw.bridge.intake import Intake
 from edgegw.codec import Hello, MAX_ATTACHMENT_bytes, MAX_MESSAGE_bytes, Push
 from edgegw.errors import CodecError, Unavailable
 from edgegw.reading import Attachment, Batch, Counts, Sample
-from edgegw.spool import Commit, Handed, Moment, Reader, Spool
+from edgegw.spool import Commit, Handed, Moment, Reach, Reader, Spool
 from edgegw.testing import FakeClock, ListOutbox, ListSink
 from edgegw.worker.outlet import _bounded
 from edgegw.worker.window import ATTACHED_bytes, Window
 from tests.records import a_reading, a_run
 from tests.rig import Rig
 from tests.services.base import until
-from tests.spooling import batch
+from tests.spooling import batch, older
 
 RUN = a_run(1)
 HOUR_ns = 3_600_000_000_000
 NOW = Moment("boot", 10 * HOUR_ns, 1_000_000 * HOUR_ns)
 PICTURE = Attachment("image/jpeg", b"\xff\xd8" + b"a face, as pixels" * 2000 + b"\xff\xd9", 5, {"left_px": 1.5})
 PATIENCE_s = 60
+MANY = 40  # pictures: more than fit into one page with their beginnings, so that it has to be split
 
 
 @pytest.fixture
@@ -111,18 +112,21 @@ def test_a_store_that_is_away_does_not_keep_the_pictures(spool: Spool, path: Pat
     assert outgoing(path) == ([], 1)
 
 
+@pytest.mark.parametrize("size_bytes", [900, 4200, 17_000, 34_000])  # each leaves another part of itself beside what leads to the rest
 @pytest.mark.parametrize("how", ["delivered", "expired", "purged"])
-def test_nothing_of_a_picture_is_left_in_the_files(how: str, path: Path) -> None:
-    """Not in a free page, and after the file was closed not in the WAL either."""
+def test_nothing_of_a_picture_is_left_in_the_files(how: str, size_bytes: int, path: Path) -> None:
+    """Not in a free page, nor in one that had to be split, and after the file was closed not in the WAL either."""
     spool = Spool(path, ["store", "box"], outboxes=["box"])
-    spool.commit(Commit(handed=[taken_in(0, *range(10)), taken_in(1)], now=NOW))
+    for number in range(MANY):
+        picture = Attachment("image/jpeg", (b"a face, as pixels" * 2000)[:size_bytes], 5, {})
+        spool.commit(Commit(handed=[Handed(RUN, number, batch(RUN, number, 1), {number: picture})], now=NOW))
     assert b"a face, as pixels" in on_disk(path)
     if how == "delivered":
-        spool.commit(Commit(cursors={"box": 2}, trim=True))
+        spool.commit(Commit(cursors={"box": MANY}, trim=True))
     elif how == "expired":
-        assert spool.expire(NOW._replace(boot_ns=NOW.boot_ns + 1)) == 10
+        assert spool.expire(NOW._replace(boot_ns=NOW.boot_ns + 1)) == MANY
     else:
-        assert spool.purge() == 10
+        assert spool.purge() == MANY
         assert b"a face, as pixels" not in on_disk(path)  # at once: somebody asked
     spool.close()
     assert b"a face, as pixels" not in on_disk(path)
@@ -182,10 +186,7 @@ def test_a_delivery_is_bounded_in_bytes(spool: Spool, path: Path) -> None:
 
 def test_a_spool_of_the_version_before_is_taken_over(path: Path) -> None:
     """Its records are still there, and it takes attachments from then on."""
-    spool = Spool(path, ["store"])
-    spool.commit(Commit(handed=[taken_in(0)], now=NOW))
-    spool._db.executescript("DROP TABLE attachment; DROP TABLE outbox; PRAGMA user_version = 1")
-    spool.close()
+    older(path, 1, RUN, 1, {"store": 0})
     spool = Spool(path, ["store", "box"], outboxes=["box"])
     spool.commit(Commit(handed=[taken_in(1, 1)], now=NOW))
     assert records(path) == [1, 2]
@@ -198,7 +199,8 @@ def test_the_books_count_what_an_outbox_waits_for(spool: Spool, path: Path) -> N
     spool.commit(Commit(handed=[taken_in(0, 1, 2), taken_in(1)], now=NOW))
     reader = Reader(path)
     (book,) = reader.books()
-    assert (book.waiting, reader.unsent(0), reader.unsent(1)) == ({"store": 20, "box": 2}, 2, 0)
+    assert {sink: each.waiting for sink, each in book.sinks.items()} == {"store": 20, "box": 2}
+    assert (reader.unsent(0), reader.unsent(1)) == (2, 0)
     reader.close()
 
 
@@ -206,7 +208,7 @@ def test_a_forwarder_gives_an_outbox_only_what_it_takes(spool: Spool, path: Path
     """Of its kinds, with pictures; and it is soon past all the rest. After an outage, the same once more and nothing twice."""
     sink = ListOutbox("box")
     sink.trouble = Unavailable("away")
-    forwarder = Forwarder(sink, path, 0, rig.process.log, rig.clock, lambda: 0.0)
+    forwarder = Forwarder(sink, path, Reach(), rig.process.log, rig.clock, lambda: 0.0)
     spool.commit(Commit(handed=[taken_in(0, 1), taken_in(1, 1, kind="face"), taken_in(2, kind="face")], now=NOW))
     forwarder.start()
     until(lambda: "open" in sink.attempts, PATIENCE_s, "a first attempt")
@@ -216,7 +218,7 @@ def test_a_forwarder_gives_an_outbox_only_what_it_takes(spool: Spool, path: Path
     assert forwarder.ended(PATIENCE_s)
     assert [(record.position, record.attachments) for record in sink.records] == [(2, {11: PICTURE})]
     assert forwarder.health(0).delivered == 1
-    assert not Forwarder(ListSink("store"), path, 0, rig.process.log, rig.clock, lambda: 0.0).outbox
+    assert not Forwarder(ListSink("store"), path, Reach(), rig.process.log, rig.clock, lambda: 0.0).outbox
 
 
 @given(sizes=st.lists(st.integers(0, MAX_ATTACHMENT_bytes), max_size=60))

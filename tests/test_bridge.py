@@ -19,12 +19,13 @@ from edgegw.bridge.body import Bridge
 from edgegw.bridge.forwarder import Forwarder
 from edgegw.bridge.keeper import Keeper
 from edgegw.bus import BridgeEnd, TapEnd, WorkerEnd
-from edgegw.clock import SystemClock
-from edgegw.codec import Ack, Again, Hello, Message, Push, Welcome
+from edgegw.clock import NS_PER_S, SystemClock
+from edgegw.codec import Ack, Again, Held, Hello, Message, Push, Welcome
+from edgegw.config import SpoolSettings
 from edgegw.errors import SpoolError, Unavailable
 from edgegw.health import BridgeHealth
 from edgegw.reading import Batch, Counts, Run
-from edgegw.spool import Book, Commit, Reader, Spool
+from edgegw.spool import Book, Commit, Reader, Share, Spool, Turn
 from edgegw.spool.attached import NEVER
 from edgegw.tally import Tally
 from edgegw.testing import ListSink
@@ -45,17 +46,17 @@ class SpySpool(Spool):
         self._bench = bench
         if bench.broken:
             raise SpoolError("cannot use the spool: no such device")
-        super().__init__(path, sinks)
+        super().__init__(path, sinks, shares=bench.shares)
 
-    def commit(self, work: Commit) -> int:
+    def fit(self, work: Commit) -> Turn:
         if work.handed:
             self._bench.inside.set()
             assert self._bench.go.wait(PATIENCE_s)
         if self._bench.broken or (self._bench.full and work.handed):
             raise SpoolError("cannot write to the spool: input/output error")
-        newest = super().commit(work)
-        self._bench.events += [("commit", one.run.id, one.number) for one in work.handed]
-        return newest
+        turn = super().fit(work)
+        self._bench.events += [("commit", one.run.id, one.number) for one in work.handed if one.run.id not in turn.blocked]
+        return turn
 
 
 class SpyEnd(BridgeEnd):
@@ -116,6 +117,8 @@ class Bench:
         self.broken = self.full = False
         self.inside, self.go = threading.Event(), threading.Event()
         self.go.set()
+        self.shares: dict[str, Share] = {}
+        self.settings = SpoolSettings()
         self.sink = ListSink("one")
         self.workers: list[Worker] = []
         self.spool = directory / "spool.db"
@@ -135,9 +138,9 @@ class Bench:
         log, clock = self.rig.process.log, SystemClock()
         keeper = Keeper(lambda: SpySpool(self.spool, ["one"], self), self.directory / "tally", log, lambda: NEVER, 1)
         try:
-            out = Forwarder(self.sink, self.spool, keeper.cursor("one"), log, clock, lambda: 0.5)
+            out = Forwarder(self.sink, self.spool, keeper.reach("one"), log, clock, lambda: 0.5)
             keeper.serve([out])
-            Bridge(self.end, keeper, [out], 0.01, msgspec.structs.replace(self.rig.process, clock=clock)).work()
+            Bridge(self.end, keeper, [out], 0.01, msgspec.structs.replace(self.rig.process, clock=clock), self.settings).work()
         finally:
             keeper.close()
 
@@ -366,7 +369,7 @@ def test_the_farewell_takes_in_and_delivers_what_is_there(bench: Bench) -> None:
     worker.hears(Ack(RUN.id, 4))
     assert bench.seqs() == list(range(5))
     book = bench.book()
-    assert (book.closed, book.kept, book.counts.produced, dict(book.waiting)) == (True, 5, 5, {})
+    assert (book.closed, book.kept, book.counts.produced, book.sinks["one"].waiting) == (True, 5, 5, 0)
     assert not tally.path.exists()
     assert bench.sink.attempts[-1] == "close"
 
@@ -444,3 +447,52 @@ def test_the_heartbeat_tells_of_spool_and_sinks(bench: Bench) -> None:
     bench.sink.trouble = None
     (sink,) = bench.told(lambda health: health.sinks[0].delivered == 3, "the delivery to be told").sinks
     assert (sink.up, sink.lag, sink.why) == (True, 0, "")
+
+
+def test_a_sensor_without_room_waits_and_its_neighbour_does_not(bench: Bench) -> None:
+    """Its own share is used up while the sink is away: no acknowledgement but a sign of life, told in the heartbeat; then it goes on."""
+    bench.shares = {"front": Share("block", 300)}
+    bench.sink.trouble = Unavailable("away")
+    bench.start()
+    worker, neighbour = bench.worker(), bench.worker(OTHER)
+    for one in (worker, neighbour):
+        one.hello()
+        one.hears(Welcome(one.run.id, -1))
+    worker.push(0, 0, 1, 2, 3, 4, 5)
+    worker.hears(Ack(RUN.id, 0))
+    worker.push(1, 6, 7, 8, 9)
+    worker.hears(Held(RUN.id, 1))
+    for number in range(20):
+        neighbour.push(number, number)
+    neighbour.hears(Ack(OTHER.id, 19))
+    (crowded,) = bench.told(lambda health: bool(health.crowded), "who has no room").crowded
+    assert (crowded.sensor, crowded.waiting) == ("front", 4)
+    assert "spool_max_bytes" in crowded.why
+    bench.sink.trouble = None
+    worker.hears(Ack(RUN.id, 1))
+    bench.told(lambda health: not health.crowded, "all to be well")
+    until(lambda: len(bench.seqs()) == 30, PATIENCE_s, "all in the sink")
+    bench.stop()
+    assert promised(bench.events) == []
+
+
+def test_rare_commits_for_a_card_lose_nothing_and_keep_nobody_waiting_too_long(bench: Bench) -> None:
+    """commit_s: the disk is written seldom; a worker hears that all has arrived, and much in flight or a farewell is a reason to write."""
+    bench.settings = SpoolSettings(commit_s=5.0)
+    began = SystemClock().monotonic_ns()
+    bench.start()
+    worker = bench.worker()
+    worker.hello()
+    worker.hears(Welcome(RUN.id, -1))
+    for number in range(10):
+        worker.push(number, number)
+        worker.hears(Held(RUN.id, number))
+    commits = sum(what == "commit" for what, *_ in bench.events)
+    assert commits <= 1 + (SystemClock().monotonic_ns() - began) // (5 * NS_PER_S)
+    for number in range(10, 60):
+        worker.push(number, number)
+    bench.stop()
+    until(lambda: len(bench.seqs()) == 60, PATIENCE_s, "all in the sink")
+    assert bench.seqs() == list(range(60))
+    assert sum(what == "commit" for what, *_ in bench.events) <= 4 + (SystemClock().monotonic_ns() - began) // (5 * NS_PER_S)
+    assert promised(bench.events) == []

@@ -222,3 +222,27 @@ def test_the_runtime_directory_leaves_room_for_a_socket(file: Path, length: int,
         assert len(os.fsencode(load(file).paths.control)) == 107
     else:
         assert [(problem.line, problem.key) for problem in problems(file)] == [(5, "gateway.runtime_dir")]
+
+
+@pytest.mark.parametrize(("window", "fits"), [(64, False), (2499, False), (2500, True)])
+def test_a_window_has_to_hold_what_is_read_between_two_commits(file: Path, window: int, fits: bool) -> None:
+    """Where the rate is known: 250 readings a second and a commit every 5 s need 2500, and the sentence says so."""
+    file.write_text(SENSOR.replace("virtual", "/dev/x") + f"rate_hz = 250\nwindow = {window}\n[spool]\ncommit_s = 5\n")
+    if fits:
+        assert load(file).spool.commit_s == 5
+        return
+    (problem,) = problems(file)
+    assert (problem.line, problem.key) == (5, "sensors.front.window")
+    assert "commit_s in [spool] is 5 s" in problem.what
+    assert problem.suggestion == "window = 2500 at least, or a smaller commit_s"
+
+
+def test_the_policies_of_a_full_spool_are_the_sensors_own(file: Path) -> None:
+    """By default everybody waits and nobody has a share of his own."""
+    file.write_text(SENSOR + 'spool_full = "drop_oldest"\nspool_max_bytes = 5000000\n')
+    assert [(each.spool_full, each.spool_max_bytes) for each in load(file).sensors] == [("drop_oldest", 5_000_000)]
+    file.write_text(SENSOR)
+    assert [(each.spool_full, each.spool_max_bytes) for each in load(file).sensors] == [("block", 0)]
+    file.write_text(SENSOR + 'spool_full = "drop"\n')
+    (problem,) = problems(file)
+    assert problem.key == "sensors.front.spool_full"

@@ -17,7 +17,7 @@ from edgegw.sinks.findface.lookup import LIMIT, Found, found, question, token
 from edgegw.sinks.findface.server import Camera
 from tests.findface_bench import leaves
 
-CAMERA = Camera(3, "t0ken")
+CAMERA = Camera(3, lambda: "t0ken")
 HTML = b"<html><head><style>a { b }</style><script>alert(1)</script></head><body><h1>502 Bad Gateway</h1>\n<p>nginx</body></html>"
 (EVENT,) = events(leaves([1]))
 

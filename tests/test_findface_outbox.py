@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.bridge import forwarder as room
+from edgegw.bridge import pace
 from edgegw.bridge.forwarder import Forwarder
 from edgegw.sinks.findface import FindFaceSink
-from edgegw.spool import Commit, Handed, Spool
+from edgegw.spool import Commit, Handed, Reach, Spool
 from edgegw.testing.findface import FakeFindFace, Fault
 from tests.findface_bench import API_TOKEN, TOKENS, expected, leaves, sent, server_of
 from tests.rig import Rig
@@ -36,7 +36,7 @@ class Outbox:
     def forward(self, position: int) -> Forwarder:
         """A new process, as far as the sink can tell: it goes on behind the last cursor that was committed."""
         sink = FindFaceSink(server_of(self.fake), self.rig.process.log, self.rig.clock, self.sent)
-        self.forwarder = Forwarder(sink, self.spool.path, position, self.rig.process.log, self.rig.clock, lambda: 0.5)
+        self.forwarder = Forwarder(sink, self.spool.path, Reach(position), self.rig.process.log, self.rig.clock, lambda: 0.5)
         self.forwarder.start()
         return self.forwarder
 
@@ -63,7 +63,7 @@ def fake() -> Iterator[FakeFindFace]:
 
 @pytest.fixture
 def outbox(tmp_path: Path, fake: FakeFindFace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outbox]:
-    monkeypatch.setattr(room, "backoff", lambda *_: 0.01)
+    monkeypatch.setattr(pace, "pause_s", lambda *_: 0.01)
     made = Outbox(tmp_path, fake)
     try:
         yield made
@@ -80,6 +80,7 @@ def delivered(fake: FakeFindFace, count: int) -> None:
 def test_all_arrive_across_outages_and_a_lost_cursor(outbox: Outbox, fake: FakeFindFace) -> None:
     """Two outages, answers lost, and a new process that begins at the very beginning: nothing is missing, every duplicate is told."""
     fake.always, fake.slow_s = Fault.SLOW, 0.005
+    until(lambda: outbox.forwarder.up, PATIENCE_s, "the first process to find an empty spool")
     outbox.fill(COUNT // 3)
     delivered(fake, 10)
     fake.stop()
@@ -108,7 +109,7 @@ def test_poison_becomes_a_letter_without_its_picture(outbox: Outbox, fake: FakeF
     fake.faults = [Fault.NO_FACE]
     fake.start()
     until(lambda: outbox.forwarder.position == 9, PATIENCE_s, "the cursor to be at the end")
-    letters = list(outbox.forwarder.letters)
+    letters = [letter for step in outbox.forwarder.report.steps for letter in step.letters]
     assert sorted(letter.code for letter in letters) == ["NO_FACE", "purged"]
     assert len(sent(fake)) == len(set(sent(fake))) == 7
     assert "boundary" not in repr(letters)

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from edgegw.bridge import forwarder as room
-from edgegw.bridge.forwarder import DELIVERY_readings, Forwarder
+from edgegw.bridge import pace
+from edgegw.bridge.forwarder import Forwarder
 from edgegw.errors import Refused, Unavailable
 from edgegw.reading import Letter, Record
-from edgegw.spool import Commit, Reader, Spool
+from edgegw.spool import Commit, Outgoing, Reach, Reader, Spool
 from edgegw.testing import ListSink
 from tests.records import a_run
 from tests.rig import Rig
@@ -51,7 +52,7 @@ class Bench:
         self.made = 0
 
     def forward(self, sink: ListSink, position: int = 0) -> Forwarder:
-        one = Forwarder(sink, self.path, position, self.rig.process.log, self.rig.clock, lambda: 0.5)
+        one = Forwarder(sink, self.path, Reach(position), self.rig.process.log, self.rig.clock, lambda: 0.5)
         self.forwarders.append(one)
         return one
 
@@ -83,16 +84,20 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """No pauses; gives the number of each attempt that failed."""
     attempts: list[int] = []
 
-    def backoff(attempt: int, *_: object) -> float:
-        attempts.append(attempt)
+    def pause_s(_error: Exception, failures: int, _random: object) -> float:
+        attempts.append(failures)
         return 0.0
 
-    monkeypatch.setattr(room, "backoff", backoff)
+    monkeypatch.setattr(pace, "pause_s", pause_s)
     return attempts
 
 
 def seqs(sink: ListSink) -> list[int]:
     return [reading.seq for record in sink.records for reading in record.batch.readings]
+
+
+def letters(forwarder: Forwarder) -> list[Letter]:
+    return [letter for step in forwarder.report.steps for letter in step.letters]
 
 
 def reached(forwarder: Forwarder, position: int) -> None:
@@ -109,7 +114,7 @@ def test_all_arrives_in_order(bench: Bench) -> None:
     bench.fill(1)
     reached(forwarder, 1001)
     assert seqs(sink) == list(range(3003))
-    assert sink.attempts.count("deliver") == -(-3000 // DELIVERY_readings) + 1
+    assert sink.attempts.count("deliver") == 8  # 50, 100, 200, 400, 800, 1000 and the rest; then the new one
     health = forwarder.health(lag=0)
     assert (health.name, health.up, health.delivered, health.dead, health.why) == ("one", True, 3003, 0, "")
 
@@ -186,9 +191,9 @@ def test_an_idle_sink_reads_the_spool_no_more_often_than_it_should(bench: Bench,
     reads = []
 
     class Counting(Reader):
-        def after(self, position: int, readings: int) -> tuple[list[Record], list[int]]:
+        def piece(self, first: int, last: int | None, readings: int) -> Outgoing:
             reads.append(time.monotonic())
-            return super().after(position, readings)
+            return super().piece(first, last, readings)
 
     monkeypatch.setattr(room, "Reader", Counting)
     monkeypatch.setattr(room, "IDLE_s", 0.05)
@@ -219,9 +224,15 @@ def test_after_trouble_it_is_opened_again_before_it_is_given_anything(bench: Ben
     assert calls[-1] == "deliver"
 
 
-def test_a_refusal_is_tried_again_slowly(bench: Bench, soon: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_tried_again_slowly(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody has to act first; a stop does not wait for the end of the pause."""
-    monkeypatch.setattr(room, "REFUSED_s", 100_000.0)
+    pauses: list[Exception] = []
+
+    def pause_s(error: Exception, *_: object) -> float:
+        pauses.append(error)
+        return 100_000.0
+
+    monkeypatch.setattr(pace, "pause_s", pause_s)
     bench.fill(1)
     sink = ListSink("one")
     sink.trouble = Refused("wrong password")
@@ -232,7 +243,7 @@ def test_a_refusal_is_tried_again_slowly(bench: Bench, soon: list[int], monkeypa
     forwarder.stop_soon()
     assert forwarder.ended(PATIENCE_s)
     assert sink.attempts == ["open", "close"]
-    assert soon == []
+    assert pauses == [sink.trouble]
 
 
 def test_poison_is_set_aside_and_the_rest_arrives(bench: Bench) -> None:
@@ -244,7 +255,7 @@ def test_poison_is_set_aside_and_the_rest_arrives(bench: Bench) -> None:
     forwarder.start()
     reached(forwarder, 10)
     assert sorted(seqs(sink)) == [seq for seq in range(30) if seq != 13]
-    (letter,) = forwarder.letters
+    (letter,) = letters(forwarder)
     assert (letter.sink, letter.run, letter.reading.seq, letter.code) == ("one", RUN, 13, "poison")
     assert list(sink.letters) == [("one", RUN.id, 13)]
     health = forwarder.health(0)
@@ -271,7 +282,7 @@ def test_a_letter_that_cannot_be_buried_yet_is_no_loss(bench: Bench, soon: list[
     assert len(soon) == 3
     assert forwarder.health(0).dead == 1
     assert list(sink.letters) == [("one", RUN.id, 4)]
-    assert {letter.reading.seq for letter in forwarder.letters} == {4}
+    assert [letter.reading.seq for letter in letters(forwarder)] == [4]
 
 
 @pytest.mark.parametrize(("position", "rest"), [(1, [3, 4, 5, 6, 7, 8]), (2, [0, 1, 2, 6, 7, 8]), (3, [0, 1, 2, 3, 4, 5])])
@@ -285,7 +296,7 @@ def test_a_damaged_record_is_reported_and_passed_over(bench: Bench, position: in
     forwarder.start()
     reached(forwarder, 3)
     assert seqs(sink) == rest
-    assert list(forwarder.damaged) == [position]
+    assert [at for step in forwarder.report.steps for at in step.damaged] == [position]
     assert [str(entry["positions"]) for entry in bench.rig.log("record_damaged")] == [f"[{position}]"]
 
 

@@ -72,6 +72,7 @@ class Handover(RuleBasedStateMachine):
         self.disk: list[int] = []  # seqs committed, in order
         self.acked = -1  # on disk, too
         self.seq = 0
+        self.full = False
         self.bridge = Intake(lambda _run: self.acked)
 
     @rule(count=st.integers(1, 9), kind=st.sampled_from(["lidar", "imu"]))
@@ -117,12 +118,24 @@ class Handover(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        """The bridge makes it durable and answers."""
-        for handed in self.bridge.handed():
+        """The bridge makes it durable and answers; a spool that is full takes nothing in, and everything else goes on."""
+        offered = self.bridge.handed()
+        for handed in [] if self.full else offered:
             self.disk += [reading.seq for reading in handed.batch.readings]
             self.acked = max(self.acked, handed.number)
-        for peer, answer in self.bridge.taken():
+        for peer, answer in self.bridge.taken({RUN.id} if self.full else ()):
             self.reply(peer, answer)
+
+    @rule()
+    def fill_or_drain(self) -> None:
+        """The spool has no room for this sensor from now on, or has some again."""
+        self.full = not self.full
+
+    @rule()
+    def ask_for_patience(self) -> None:
+        """The bridge says that it has what was sent, though it is not on disk."""
+        for peer, message in self.bridge.patience():
+            self.reply(peer, message)
 
     @rule()
     def kill_bridge(self) -> None:
@@ -152,8 +165,15 @@ class Handover(RuleBasedStateMachine):
         """The window keeps its limit."""
         assert self.window.size <= LIMIT
 
+    @invariant()
+    def no_promise_ahead_of_the_disk(self) -> None:
+        """What the worker has forgotten is on disk: its oldest batch in flight comes right after it, or before."""
+        assert self.window.produced == self.seq
+        assert len(self.disk) + self.window.size + self.window.dropped >= self.seq
+
     def teardown(self) -> None:
-        """Left alone, the two come to rest, and the books balance."""
+        """Left alone, with room, the two come to rest, and the books balance."""
+        self.full = False
         for turn in range(20):
             if turn % 4 == 3:
                 self.silence()

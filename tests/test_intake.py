@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegw import codec
+from edgegw.bridge import intake
 from edgegw.bridge.intake import Intake
-from edgegw.codec import Ack, Again, Hello, Message, Push, Welcome
+from edgegw.codec import Ack, Again, Held, Hello, Message, Push, Welcome
 from edgegw.errors import SpoolError
 from edgegw.reading import Batch, Counts, Run, Value
 from tests.records import a_reading, a_run
@@ -51,7 +52,8 @@ class Bench:
         return [(one.run.id, one.batch.kind, one.number, [reading.seq for reading in one.batch.readings]) for one in handed]
 
     def answers(self) -> list[tuple[bytes, Message]]:
-        """After the commit."""
+        """After a commit of all that there is."""
+        self.intake.handed()
         return [(peer, codec.decode(answer)) for peer, answer in self.intake.taken()]
 
 
@@ -230,3 +232,65 @@ def test_forgetting_a_run_loses_nothing_that_it_handed_over(bench: Bench) -> Non
     assert bench.kept() == [(RUN.id, "lidar", 0, [0])]
     assert bench.answers() == []
     assert not bench.intake.waiting
+
+
+def test_a_blocked_run_waits_and_takes_nothing_from_the_others(bench: Bench) -> None:
+    """It is offered one batch at a time, is not acknowledged, does not use up the turn, and loses nothing when there is room."""
+    bench.hear(b"a", Hello(RUN), *(push(number, [number]) for number in range(5)))
+    bench.hear(b"b", Hello(OTHER), push(0, [0], OTHER))
+    bench.kept()
+    answers = bench.intake.taken({RUN.id})
+    assert [codec.decode(answer) for _, answer in answers] == [Welcome(RUN.id, -1), Welcome(OTHER.id, 0)]
+    assert (bench.intake.readings, bench.intake.waiting, bench.intake.held) == (0, False, {RUN.id})
+    assert bench.intake.held_readings() == {RUN.sensor: 5}
+    assert [codec.decode(message) for _, message in bench.intake.patience()] == [Held(RUN.id, 4)]
+    bench.hear(b"b", push(1, [1], OTHER))
+    assert bench.kept() == [(RUN.id, "lidar", 0, [0]), (OTHER.id, "lidar", 1, [1])]
+    assert [codec.decode(answer) for _, answer in bench.intake.taken({RUN.id})] == [Ack(OTHER.id, 1)]
+    assert bench.kept() == [(RUN.id, "lidar", 0, [0])]
+    assert bench.answers() == [(b"a", Ack(RUN.id, 0))]
+    assert bench.intake.waiting
+    assert bench.kept() == [(RUN.id, "lidar", 4, [1, 2, 3, 4])]
+    assert bench.answers() == [(b"a", Ack(RUN.id, 4))]
+    assert not bench.intake.held
+
+
+def test_a_blocked_worker_that_begins_anew_brings_nothing_twice(bench: Bench) -> None:
+    """It is told what is on disk, sends the rest again, and of that nothing is taken twice."""
+    bench.hear(b"a", Hello(RUN), push(0, [0]), push(1, [1]))
+    bench.kept()
+    bench.intake.taken({RUN.id})
+    bench.hear(b"b", Hello(RUN))
+    bench.kept()
+    assert [codec.decode(answer) for _, answer in bench.intake.taken({RUN.id})] == [Welcome(RUN.id, -1)]
+    bench.hear(b"b", push(0, [0]), push(1, [1]), push(2, [2]))
+    assert bench.kept() == [(RUN.id, "lidar", 0, [0])]
+    bench.answers()
+    assert bench.kept() == [(RUN.id, "lidar", 2, [1, 2])]
+
+
+def test_what_is_held_for_one_sensor_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that dies again and again while there is no room: the oldest of the dead give way, counted; the living loses nothing."""
+    monkeypatch.setattr(intake, "HELD_batches", 6)
+    runs = [a_run(number) for number in range(10, 15)]
+    for run in runs:
+        bench.hear(run.id.encode(), Hello(run), *(push(number, [number], run) for number in range(3)))
+        bench.kept()
+        bench.intake.taken({each.id for each in runs})
+    assert bench.intake.held == {runs[-2].id, runs[-1].id}
+    assert (bench.intake.let_go, bench.intake.held_readings()) == (9, {RUN.sensor: 6})
+    assert bench.kept() == [(run.id, "lidar", 0, [0]) for run in runs[-2:]]
+
+
+def test_a_worker_with_much_in_flight_makes_the_next_commit_urgent(bench: Bench) -> None:
+    """And one that says Hello: both would stand still; one that is blocked does not, because a commit would not help it."""
+    bench.hear(b"a", Hello(RUN))
+    assert bench.intake.urgent
+    bench.answers()
+    bench.hear(b"a", *(push(number, [number]) for number in range(intake.URGENT_batches - 1)))
+    assert not bench.intake.urgent
+    bench.hear(b"a", push(100, [100]))
+    assert bench.intake.urgent
+    bench.kept()
+    bench.intake.taken({RUN.id})
+    assert not bench.intake.urgent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgegw import codec
-from edgegw.codec import Ack, Again, Hello, Message, Push, Welcome
+from edgegw.codec import Ack, Again, Held, Hello, Message, Push, Welcome
 from edgegw.reading import ClockState, Quality, Reading
 from edgegw.testing import FakeClock
 from edgegw.worker.link import Link, SILENCE_ns
@@ -170,6 +170,19 @@ def test_progress_puts_off_the_end_of_patience_and_repetition_does_not(welcomed:
     assert welcomed.wire.connections == 1
     welcomed.clock.now_ns += 1
     welcomed.hears(Ack(RUN.id, 0))
+    assert welcomed.wire.connections == 2
+
+
+def test_a_bridge_that_has_it_all_and_waits_for_its_disk_is_waited_for(welcomed: Bench) -> None:
+    """Held up to the last batch sent: a new connection would help nobody. Held short of that, something was lost on the way."""
+    welcomed.batch(3)
+    welcomed.link.pump()
+    for _ in range(5):
+        welcomed.clock.now_ns += SILENCE_ns
+        welcomed.hears(Held(RUN.id, 2))
+    assert (welcomed.wire.connections, welcomed.window.size) == (1, 3)
+    welcomed.clock.now_ns += SILENCE_ns + 1
+    welcomed.hears(Held(RUN.id, 1))
     assert welcomed.wire.connections == 2
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgegw.config.secret import KnownSecrets, Secret, SecretFile
 from edgegw.log import render
 from edgegw.log.entry import MAX_LINE_bytes, json_line
 from edgegw.log.redact import MAX_TEXT, Redactor
@@ -60,6 +61,47 @@ def test_secret_is_masked_in_event_fields_traceback_and_numbers() -> None:
     log.drain()
     assert "hunter2" not in json_line(sink.entries[0]).decode()
     assert (sink.entries[0]["pin"], sink.entries[0]["other"]) == ("***", 4712)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a", "***"),
+        ("a reading of a sensor at 1:1, a=b", "a reading of a sensor at 1:1, a=b"),
+        ("login('gw', 'a') failed", "login('gw', '***') failed"),
+        ('{"pw": "a"}', '{"pw": "***"}'),
+        ('said "{\\"pw\\": \\"a\\"}"', 'said "{\\"pw\\": \\"***\\"}"'),
+        ("password=a user=b", "password=*** user=b"),
+        ("?password=a&user=b", "?password=***&user=b"),
+        ("amqp://gw:a@host/a", "amqp://gw:***@host/a"),
+        ("7 of 17 at /dev/7", "7 of 17 at /dev/7"),
+        ("pin='7'", "pin='***'"),
+    ],
+)
+def test_a_very_short_secret_is_masked_as_a_value_only(text: str, shown: str) -> None:
+    """A password of one letter guards nothing, and blotting it out of every word would make the log useless."""
+    assert Redactor(("a", "7")).text(text) == shown
+
+
+def test_a_short_number_is_no_secret_and_a_long_one_is() -> None:
+    """Counts stay legible whatever the password is."""
+    redactor = Redactor(("7", "4711"))
+    assert redactor.plain({"attempts": 7, "pin": 4711}) == {"attempts": 7, "pin": "***"}
+
+
+def test_a_rotated_password_is_masked_from_its_first_line_on(tmp_path: Path) -> None:
+    """Old and new one, without a new log: whoever reveals the new one makes it known before anybody can write it."""
+    file = tmp_path / "password"
+    file.write_text("hunter2-old")
+    secret = Secret("hunter2-old", SecretFile(file, "password"))
+    sink = ListSink()
+    log = make_log(sink, secrets=KnownSecrets([secret], []))
+    log.logger().info("with hunter2-old")
+    log.drain()
+    file.write_text("another-one")
+    log.logger().info(f"with hunter2-old, now {secret.reveal()}", pw=["another-one"])
+    log.drain()
+    assert [(entry["event"], entry.get("pw")) for entry in sink.entries] == [("with ***", None), ("with ***, now ***", ["***"])]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_select_and_insert_are_enough(database: Database, mysql: MySQLSink) -> N
 def test_a_wrong_password_is_refused_and_not_repeated(database: Database) -> None:
     """The message names the account and what to check, and neither password stands in it, in the traceback or in repr()."""
     wrong = "wrong-" + PASSWORD
-    sink = with_server(database.gateway, password=wrong)
+    sink = with_server(database.gateway, password=lambda: wrong)
     message = refused(sink, sink.open)
     assert "1045" in message
     assert "password" in message
@@ -46,7 +46,7 @@ def test_a_wrong_password_is_refused_and_not_repeated(database: Database) -> Non
 def test_a_password_outside_latin_1(database: Database) -> None:
     """A password goes to the server as UTF-8, as every other client sends it."""
     database.mariadb.sql(f"SET PASSWORD FOR {database.gateway.user}@'127.0.0.1' = PASSWORD('пароль€')")
-    with contextlib.closing(with_server(database.gateway, password="пароль€")) as sink:
+    with contextlib.closing(with_server(database.gateway, password=lambda: "пароль€")) as sink:
         sink.open()
         sink.deliver([lidar(a_run(), [0])])
 

@@ -10,7 +10,9 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pymysql
 import pytest
 
 from edgegw.errors import Refused, Rejected, SinkError, Unavailable
@@ -83,6 +85,52 @@ def test_what_is_not_mysql_is_a_sink_error(database: Database, hello: bytes) -> 
         sink.open()
 
 
+# --- the session ---
+
+
+@pytest.mark.parametrize("forgotten", ["SET sql_mode = ''", "SET time_zone = '+05:00'", "SET NAMES latin1", "SET autocommit = 0"])
+def test_a_session_that_is_not_what_was_asked_for_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch, forgotten: str) -> None:
+    """What pools connections may hand on another session than the one that was set up: it is read back, and not used."""
+    connect = pymysql.connect
+
+    def pooled(**options: Any) -> Any:
+        connection = connect(**options)
+        connection.query(forgotten)
+        return connection
+
+    monkeypatch.setattr(pymysql, "connect", pooled)
+    sink = MySQLSink(database.gateway)
+    assert "the session is not as it was set" in refused(sink, sink.open)
+
+
+def test_a_password_is_asked_for_at_each_connect(database: Database) -> None:
+    """A rotated password is taken up with the next connection, without a restart; until it is there, the sink says what to check."""
+    passwords = [PASSWORD]
+    with contextlib.closing(with_server(database.gateway, password=lambda: passwords[-1])) as sink:
+        sink.open()
+        database.mariadb.sql(f"SET PASSWORD FOR {database.gateway.user}@'127.0.0.1' = PASSWORD('rotated')")
+        sink.deliver([lidar(a_run(), [0])])
+        with pytest.raises(Refused, match="check user and password"):
+            sink.open()
+        passwords.append("rotated")
+        sink.open()
+        sink.deliver([lidar(a_run(), [1])])
+    assert database.lidar()[0] == 2
+
+
+# --- sentences ---
+
+
+def test_nobody_there_in_plain_words(database: Database) -> None:
+    """What happened, where, and what to do, without the driver's own words and without a traceback's."""
+    port = base.free_port()
+    sink = with_server(database.gateway, port=port)
+    with contextlib.closing(sink), pytest.raises(Unavailable) as caught:
+        sink.open()
+    why = "cannot be reached: Connection refused (2003); see that it runs, and that [sinks.mysql] says where"
+    assert str(caught.value) == f"MySQL at 127.0.0.1:{port}: {why}"
+
+
 @pytest.fixture(scope="module")
 def secured(mariadb_template: Path) -> Iterator[tuple[MariaDB, Path]]:
     """A server with TLS and the certificate that it signed itself."""
@@ -112,7 +160,8 @@ def test_tls_with_the_right_certificate_only(secured: tuple[MariaDB, Path]) -> N
         sink.deliver([lidar(a_run(), [0])])
     for changes in ({"tls": ssl.create_default_context()}, {"tls": trusted, "host": "localhost"}, {}):
         sink = with_server(database.gateway, **changes)
-        assert "tls" in refused(sink, sink.open) or not changes
+        said = refused(sink, sink.open)
+        assert ("the server's certificate is not trusted" in said and "check tls" in said) or not changes
     drop_database(database)
 
 
@@ -122,9 +171,9 @@ def test_tls_with_the_right_certificate_only(secured: tuple[MariaDB, Path]) -> N
 @pytest.mark.parametrize(
     ("kind", "codes"),
     [
-        (Unavailable, [0, 1040, 1205, 1213, 1290, 1836, 2003, 2006, 2013, 1021, 1114, 9999]),
-        (Refused, [1044, 1045, 1049, 1054, 1142, 1143, 1146, 1364, 2026]),
-        (Rejected, [1062, 1153, 1264, 1292, 1366, 1406]),
+        (Unavailable, [0, 1020, 1040, 1203, 1205, 1213, 1226, 1290, 1792, 1836, 2003, 2006, 2013, 1021, 1030, 1114, 9999]),
+        (Refused, [1034, 1044, 1045, 1046, 1049, 1054, 1142, 1143, 1146, 1194, 1195, 1364, 1467, 1906, 1932, 2026, 3105]),
+        (Rejected, [1048, 1062, 1118, 1153, 1264, 1292, 1366, 1406, 1452, 1526, 1644, 3819, 3988, 4025]),
     ],
 )
 def test_every_code_has_its_verdict(kind: type[SinkError], codes: list[int]) -> None:
@@ -137,10 +186,18 @@ def test_every_code_has_its_verdict(kind: type[SinkError], codes: list[int]) -> 
 
 
 def test_sqlstate_decides_where_the_number_is_unknown() -> None:
-    """The standard's classes: 22 data, 23 constraint, 28 login, 42 access or syntax, anything else may pass."""
-    verdicts = {state: type(errors.classify(9999, state, "x", "db")) for state in ("22003", "23000", "28000", "42S02", "08S01", "")}
-    expected = {"22003": Rejected, "23000": Rejected, "28000": Refused, "42S02": Refused, "08S01": Unavailable, "": Unavailable}
-    assert verdicts == expected
+    """The standard's classes: 22 data, 23 constraint, 28 login, 42 access or syntax, 45 a trigger's own, anything else may pass."""
+    expected = {"22003": Rejected, "23000": Rejected, "28000": Refused, "42S02": Refused, "45000": Rejected, "08S01": Unavailable}
+    expected |= {"": Unavailable}
+    assert {state: type(errors.classify(9999, state, "x", "db")) for state in expected} == expected
+
+
+def test_what_class_42_gets_wrong() -> None:
+    """Too many connections and used-up limits are of SQLSTATE 42000, like a missing table; they pass, and no db init helps."""
+    for code in (1203, 1226):
+        error = errors.classify(code, "42000", "words of the server", "db:3306")
+        assert type(error) is Unavailable
+        assert "db init" not in str(error)
 
 
 @pytest.mark.parametrize("rows", [0, 1001])

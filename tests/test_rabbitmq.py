@@ -16,10 +16,10 @@ from aio_pika.exceptions import ChannelPreconditionFailed
 
 import edgegw
 from edgegw.errors import Refused, SinkError, Unavailable
-from edgegw.sinks.rabbitmq import RabbitMQSettings, RabbitMQSink
+from edgegw.sinks.rabbitmq import RabbitMQSink
 from tests.services.base import free_port, until
 from tests.services.rabbitmq import Rabbit, Vhost
-from tests.services.rabbitmq_sink import FIELDS, QUEUE, RUN, MakeSink, T0_ns, connection_to, reading, record, seqs, take_all
+from tests.services.rabbitmq_sink import FIELDS, QUEUE, RUN, MakeSink, T0_ns, connection_to, reading, record, seqs, settings_to, take_all
 
 PASSWORD = "hunter2-never-shown"
 
@@ -113,7 +113,7 @@ def test_the_connection_lives_while_nobody_calls(rabbitmq: Rabbit, vhost: Vhost,
 @pytest.mark.parametrize(
     ("changes", "kind", "says"),
     [
-        ({"password": PASSWORD}, Refused, "does not accept user"),
+        ({"password": lambda: PASSWORD}, Refused, "does not accept user"),
         ({"user": "nobody"}, Refused, "does not accept user 'nobody'"),
         ({"vhost": "elsewhere"}, Refused, "into vhost 'elsewhere'"),
         ({"vhost": "/"}, Refused, "give the user permissions"),
@@ -157,7 +157,7 @@ def test_a_queue_with_other_properties_is_refused(vhost: Vhost, sink_to: MakeSin
 def test_close_leaves_nothing(vhost: Vhost) -> None:
     """No thread, no file, no word in a log; twice is harmless, before open() too, and open() afterwards begins anew."""
     threads, files = set(threading.enumerate()), len(os.listdir("/proc/self/fd"))
-    sink = RabbitMQSink(RabbitMQSettings(host=vhost.host, port=vhost.port, user=vhost.user, password=vhost.password, vhost=vhost.name))
+    sink = RabbitMQSink(settings_to(vhost))
     sink.close()
     for number in range(3):
         sink.open()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from edgegw.errors import Refused, Rejected, SinkError, Unavailable
+from edgegw.errors import Busy, Refused, Rejected, SinkError, Unavailable
 from edgegw.reading import Batch, Counts, Record
 from edgegw.sinks.rabbitmq import RabbitMQSink
 from tests.services.base import until
@@ -80,18 +80,38 @@ def alarm(rabbitmq: Rabbit) -> Iterator[Rabbit]:
     rabbitmq.alarm(False)
 
 
-def test_unroutable_is_refused_where_the_operator_owns_the_topology(rabbitmq: Rabbit, vhost: Vhost, sink_to: MakeSink) -> None:
-    """With declare = false a message that no queue wants is an error that names the key, and a binding heals it."""
+def test_unroutable_is_told_where_the_operator_owns_the_topology(rabbitmq: Rabbit, vhost: Vhost, sink_to: MakeSink) -> None:
+    """With declare = false a message that no queue wants is an error that names the key, and a binding heals it on the same connection."""
     sink_to(vhost).open()
     rabbitmq.ctl("delete_queue", "-p", vhost.name, QUEUE)
     sink = sink_to(vhost, declare=False)
     sink.open()
-    with pytest.raises(Refused, match=r"no queue is bound .* 'pi-7.lidar.front': bind one"):
+    link = sink._link
+    with pytest.raises(Busy, match=r"no queue is bound .* 'pi-7.lidar.front': bind one"):
         sink.deliver([record(0), record(1)])
     sink_to(vhost).open()
     sink.open()
-    sink.deliver([record(0), record(1)])
+    settle(sink, [record(0), record(1)], only=Busy)  # a message that came back may still be on its way
     assert seqs(take_all(vhost)) == list(range(20))
+    assert sink._link is link
+
+
+@pytest.mark.parametrize("declare", [True, False])
+def test_a_deleted_exchange_is_made_again_or_asked_for(rabbitmq: Rabbit, vhost: Vhost, sink_to: MakeSink, declare: bool) -> None:
+    """Channel closed with 404: declared again by the next connection, or, where it is the operator's, a plain refusal."""
+    sink_to(vhost).open()
+    sink = sink_to(vhost, declare=declare)
+    sink.open()
+    delete(rabbitmq, vhost, "exchange")
+    with pytest.raises(Unavailable if declare else Refused, match=r"there is no exchange 'edgegw.readings' in vhost"):
+        sink.deliver([record(0)])
+    if not declare:
+        with pytest.raises(Refused, match=r"has no exchange 'edgegw.readings' .*: create it or set declare = true"):
+            sink.open()
+        sink_to(vhost).open()
+    sink.open()
+    sink.deliver([record(0)])
+    assert set(seqs(take_all(vhost))) == set(range(10))
 
 
 @pytest.mark.parametrize("what", ["queue", "exchange"])
@@ -122,6 +142,36 @@ def test_a_full_queue_keeps_readings_back(rabbitmq: Rabbit, vhost: Vhost, sink_t
     got += seqs(take_all(vhost))
     assert got == list(range((accepted + 1) * 10))
     assert connections(rabbitmq, vhost) == before
+
+
+def test_a_delivery_gets_through_a_queue_that_is_shorter(rabbitmq: Rabbit, vhost: Vhost, sink_to: MakeSink) -> None:
+    """Row 12: what a queue took of a delivery before it was full is not sent again with the rest, so each attempt gets further."""
+    sink = sink_to(vhost, window=1)  # one by one the limit is exact
+    sink.open()
+    rabbitmq.ctl("set_policy", "-p", vhost.name, "--apply-to", "queues", "short", ".*", '{"max-length": 5}')
+    got: list[int] = []
+    for _ in range(10):
+        try:
+            sink.deliver([record(n) for n in range(20)])
+            break
+        except Busy:
+            got += seqs(take_all(vhost))
+    assert got + seqs(take_all(vhost)) == list(range(200))
+
+
+def test_a_queue_that_went_while_the_connection_was_away(rabbitmq: Rabbit, vhost: Vhost, sink_to: MakeSink) -> None:
+    """It took along what it had confirmed of a delivery that broke off: that goes again with the rest, into the new one."""
+    sink = sink_to(vhost, window=1)
+    sink.open()
+    rabbitmq.ctl("set_policy", "-p", vhost.name, "--apply-to", "queues", "short", ".*", '{"max-length": 5}')
+    records = [record(n) for n in range(20)]
+    with pytest.raises(Busy):
+        sink.deliver(records)
+    rabbitmq.ctl("clear_policy", "-p", vhost.name, "short")
+    delete(rabbitmq, vhost, "queue")
+    rabbitmq.ctl("close_all_connections", "-p", vhost.name, "for a test")
+    settle(sink, records, only=Unavailable)
+    assert seqs(take_all(vhost)) == list(range(200))
 
 
 def test_a_frozen_broker_is_given_up_in_time(vhost: Vhost, sink_to: MakeSink, rabbitmq: Rabbit) -> None:
@@ -171,7 +221,7 @@ def test_what_was_confirmed_survives_a_crash(rabbitmq: Rabbit, vhost: Vhost, sin
 
 def test_an_alarm_stops_publishing_without_a_new_connection(alarm: Rabbit, vhost: Vhost, sink_to: MakeSink) -> None:
     """Blocked: deliver() and open() say so, no more than the window ever goes out, and the same connection resumes."""
-    sink = sink_to(vhost, window=3, connect_timeout_s=3)
+    sink = sink_to(vhost, window=3, connect_timeout_s=1)
     sink.open()
     before = connections(alarm, vhost)
     alarm.alarm(True)

@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from aio_pika import exceptions as amqp
 from aiormq import exceptions as wire
@@ -17,12 +18,13 @@ from hypothesis import strategies as st
 from edgegw.errors import Refused, Rejected, SinkError, Unavailable
 from edgegw.reading import Batch, Counts, Record, Run
 from edgegw.sinks.rabbitmq import RabbitMQSettings, trouble
+from edgegw.sinks.rabbitmq.confirmed import KEPT, Confirmed
 from edgegw.sinks.rabbitmq.message import message_id, outgoing, routing_key
 from tests.services.rabbitmq_sink import RUN, reading, record
 
 PASSWORD = "hunter2-never-shown"
-SETTINGS = RabbitMQSettings(host="broker", user="gw", password=PASSWORD)
-NO_DECLARE = RabbitMQSettings(host="broker", user="gw", password=PASSWORD, declare=False)
+SETTINGS = RabbitMQSettings(host="broker", user="gw", password=lambda: PASSWORD)
+NO_DECLARE = msgspec.structs.replace(SETTINGS, declare=False)
 
 
 def _named(gateway: str, kind: str, sensor: str) -> Record:
@@ -54,6 +56,24 @@ def test_a_record_that_is_no_message_is_rejected() -> None:
         outgoing(odd, "json")
 
 
+def test_what_is_remembered_as_confirmed_is_bounded() -> None:
+    """The oldest ids give way; what has been settled or lost is known no more."""
+    confirmed = Confirmed()
+    for number in range(KEPT + 2):
+        confirmed.note(str(number))
+    assert [number for number in range(KEPT + 2) if str(number) not in confirmed] == [0, 1]
+    confirmed.settle(["2", "never noted"])
+    assert ("2" in confirmed, "3" in confirmed) == (False, True)
+    confirmed.clear()
+    assert "3" not in confirmed
+
+
+def test_the_patience_with_a_silent_broker_follows_the_heartbeat() -> None:
+    """Two heartbeats, and half a minute at the most."""
+    heartbeats = {5: 10, 15: 30, 300: 30}
+    assert {beat: msgspec.structs.replace(SETTINGS, heartbeat_s=beat).patience_s for beat in heartbeats} == heartbeats
+
+
 def test_settings_do_not_show_the_password() -> None:
     """Neither repr nor str of the settings has it."""
     assert PASSWORD not in repr(SETTINGS) + str(SETTINGS)
@@ -74,6 +94,7 @@ def _bad_certificate(code: int) -> ssl.SSLCertVerificationError:
         (trouble.connecting, amqp.IncompatibleProtocolError("x"), Refused, "does not speak AMQP"),
         (trouble.connecting, amqp.AuthenticationError("EXTERNAL", []), Refused, "PLAIN"),
         (trouble.connecting, OSError(113, "x"), Unavailable, "No route to host"),
+        (trouble.connecting, OSError("Multiple: [Errno 111] a ('::1', 1, 0), [Errno 111] b"), Unavailable, ": Connection refused; see"),
         (trouble.declaring, wire.ChannelAccessRefused("ACCESS_REFUSED - to q"), Refused, "to q"),
         (trouble.declaring, wire.ChannelLockedResource("locked"), Refused, "locked"),
         (trouble.declaring, TimeoutError(), Unavailable, "within 10 s"),

@@ -11,9 +11,9 @@ import pytest
 
 from edgegw.errors import SpoolError
 from edgegw.reading import Counts
-from edgegw.spool import Closed, Commit, Reader, Spool, writer
+from edgegw.spool import Closed, Commit, Outcome, Reach, Reader, Spool, books
 from tests.records import a_run
-from tests.spooling import ALL, batch, filled, handed, held, letter
+from tests.spooling import ALL, batch, filled, handed, held, letter, older
 
 RUN, OTHER = a_run(1), a_run(2, sensor="imu")
 SINKS = ["rabbitmq", "mysql"]
@@ -68,7 +68,9 @@ def test_everything_in_a_commit_is_written_together(spool: Spool, reader: Reader
             cursors={"rabbitmq": 3, "mysql": 1},
             letters=[letter("mysql", RUN, 2)],
             closed=[Closed(RUN, Counts(20, 1, 2))],
-            damaged=[2],
+            damaged=[("rabbitmq", 2)],
+            spans={"mysql": [(3, 3)]},
+            delivered={(RUN.id, "rabbitmq"): 6, (RUN.id, "mysql"): 5},
             trim=True,
         )
     )
@@ -77,8 +79,11 @@ def test_everything_in_a_commit_is_written_together(spool: Spool, reader: Reader
     assert [r.position for r in reader.after(0, ALL)[0]] == [3, 4, 5]
     ours, other = reader.books()
     assert (ours.run, ours.kept, ours.counts, ours.closed) == (RUN, 12, Counts(20, 1, 2), True)
-    assert (ours.waiting, ours.dead, ours.damaged) == ({"rabbitmq": 3, "mysql": 6}, {"mysql": 1}, 3)
-    assert (other.run, other.kept, other.closed, other.waiting) == (OTHER, 3, False, {"rabbitmq": 3, "mysql": 3})
+    assert ours.sinks["rabbitmq"] == Outcome(waiting=3, delivered=6, damaged=3)
+    assert ours.sinks["mysql"] == Outcome(waiting=6, delivered=5, dead=1)
+    assert (other.run, other.kept, other.closed) == (OTHER, 3, False)
+    assert other.sinks == {"rabbitmq": Outcome(waiting=3), "mysql": Outcome(waiting=3)}
+    assert [reader.reach(sink) for sink in SINKS] == [Reach(3), Reach(1, ((3, 3),))]
 
 
 def test_nothing_of_a_commit_that_fails_is_written(spool: Spool, reader: Reader) -> None:
@@ -87,9 +92,33 @@ def test_nothing_of_a_commit_that_fails_is_written(spool: Spool, reader: Reader)
     before = (reader.after(0, ALL), reader.books(), spool.cursors(), spool.newest())
     too_large = Closed(RUN, Counts(produced=1 << 63))
     with pytest.raises(SpoolError, match="too large"):
-        spool.commit(Commit([handed(RUN, 2, 6)], {"mysql": 2, "rabbitmq": 2}, [letter("mysql", RUN, 1)], [too_large], [1], trim=True))
+        spool.commit(
+            Commit(
+                [handed(RUN, 2, 6)],
+                {"mysql": 1, "rabbitmq": 2},
+                {"mysql": [(2, 2)]},
+                {(RUN.id, "mysql"): 2},
+                letters=[letter("mysql", RUN, 1)],
+                closed=[too_large],
+                damaged=[("rabbitmq", 1)],
+                trim=True,
+            )
+        )
     assert (reader.after(0, ALL), reader.books(), spool.cursors(), spool.newest()) == before
     assert spool.commit(Commit(handed=[handed(RUN, 2, 6)])) == 3
+
+
+@pytest.mark.parametrize("form", [1, 2])
+def test_the_books_of_an_older_format_balance(path: Path, form: int) -> None:
+    """What was delivered was not counted then; it is what neither waits nor was lost."""
+    older(path, form, RUN, 5, {"rabbitmq": 5, "mysql": 2})
+    spool = Spool(path, SINKS)
+    reader = Reader(path)
+    (book,) = reader.books()
+    assert book.sinks == {"rabbitmq": Outcome(delivered=15), "mysql": Outcome(waiting=9, delivered=6)}
+    assert [reader.undone(sink) for sink in SINKS] == [0, 9]
+    reader.close()
+    spool.close()
 
 
 def test_a_cursor_never_goes_back(spool: Spool) -> None:
@@ -129,23 +158,38 @@ def test_positions_are_never_used_again(spool: Spool, reader: Reader) -> None:
     assert (reader.newest(), spool.newest()) == (0, 3)
     again = reopened(spool)
     assert again.commit(Commit(handed=[handed(RUN, 3, 9)])) == 4
-    again.commit(Commit(damaged=[4]))
+    again.commit(Commit(damaged=[("mysql", 4)]))
     assert again.commit(Commit(handed=[handed(RUN, 4, 12)])) == 5
     assert [r.position for r in reader.after(3, ALL)[0]] == [5]
     again.close()
 
 
-def test_waiting_counts_readings_across_trims_and_an_empty_spool(spool: Spool, reader: Reader) -> None:
-    """The two look-ups give what a scan would give: with one reading, after trimming, from empty, behind the end."""
-    assert reader.waiting(0) == 0
+def test_what_a_sink_is_not_done_with_is_counted_by_the_books(spool: Spool, reader: Reader) -> None:
+    """From empty, with spans ahead of the cursor, after trimming, and with what was given up in the middle."""
+
+    def undone() -> list[int]:
+        return [reader.undone(sink) for sink in SINKS]
+
+    assert undone() == [0, 0]
     filled(spool, RUN, records=5)
-    assert [reader.waiting(at) for at in (0, 1, 4, 5, 99)] == [15, 12, 3, 0, 0]
-    spool.commit(Commit(cursors=dict.fromkeys(SINKS, 4), trim=True))
-    assert [reader.waiting(at) for at in (0, 4, 5)] == [3, 3, 0]
-    spool.commit(Commit(cursors=dict.fromkeys(SINKS, 5), trim=True))
-    assert reader.waiting(0) == 0
+    assert undone() == [15, 15]
+    spool.commit(Commit(cursors={"mysql": 1}, spans={"mysql": [(3, 4)]}, delivered={(RUN.id, "mysql"): 9}))
+    assert undone() == [15, 6]
+    spool.commit(Commit(cursors=dict.fromkeys(SINKS, 4), delivered={(RUN.id, "mysql"): 3, (RUN.id, "rabbitmq"): 12}, trim=True))
+    assert undone() == [3, 3]
+    with spool._transaction():
+        spool._db.execute("DELETE FROM record WHERE position = 5")
+        books.deliver(spool._db, "evicted", {(RUN.id, sink): 3 for sink in SINKS})
+    assert undone() == [0, 0]
     spool.commit(Commit(handed=[handed(RUN, 9, 90, 7)]))
-    assert [reader.waiting(at) for at in (0, 5, 6)] == [7, 7, 0]
+    assert undone() == [7, 7]
+
+
+def test_a_sink_at_the_end_of_the_spool_lags_behind_nothing(spool: Spool, reader: Reader) -> None:
+    """Whatever damage there may be in the books: an alarm that cannot end would be ignored."""
+    filled(spool, RUN, records=5)
+    spool.commit(Commit(cursors=dict.fromkeys(SINKS, 5)))
+    assert [reader.undone(sink) for sink in SINKS] == [0, 0]
 
 
 def test_acked_is_the_highest_number_of_the_run(spool: Spool) -> None:
@@ -158,13 +202,27 @@ def test_acked_is_the_highest_number_of_the_run(spool: Spool) -> None:
     after.close()
 
 
-def test_books_keep_the_largest_counts_and_letters_count_once(spool: Spool, reader: Reader) -> None:
-    """Counts only grow, in whatever order they come; a letter given twice is one letter; the books outlive the records."""
-    spool.commit(Commit(handed=[handed(RUN, 0, 0, counts=Counts(9, 2, 1))], letters=[letter("mysql", RUN, 1)] * 2))
+def test_books_keep_the_largest_counts_and_outlive_the_records(spool: Spool, reader: Reader) -> None:
+    """Counts of a worker only grow, in whatever order they come; what became of readings adds up."""
+    spool.commit(Commit(handed=[handed(RUN, 0, 0, counts=Counts(9, 2, 1))]))
     spool.commit(Commit(handed=[handed(RUN, 1, 3, counts=Counts(8, 3, 0))], letters=[letter("mysql", RUN, 1), letter("rabbitmq", RUN, 1)]))
-    spool.commit(Commit(cursors=dict.fromkeys(SINKS, 2), trim=True))
+    spool.commit(Commit(cursors=dict.fromkeys(SINKS, 1), delivered={(RUN.id, sink): 2 for sink in SINKS}))
+    spool.commit(Commit(cursors=dict.fromkeys(SINKS, 2), delivered={(RUN.id, sink): 3 for sink in SINKS}, trim=True))
     (book,) = reader.books()
-    assert (book.acked, book.kept, book.counts, book.waiting, book.dead) == (1, 6, Counts(9, 3, 1), {}, {"mysql": 1, "rabbitmq": 1})
+    assert (book.acked, book.kept, book.counts) == (1, 6, Counts(9, 3, 1))
+    assert book.sinks == {sink: Outcome(delivered=5, dead=1) for sink in SINKS}
+
+
+def test_a_sink_that_is_given_all_anew_counts_its_letters_anew(spool: Spool, reader: Reader) -> None:
+    """It rejects what it rejected before; the letter lies there already, and the books must balance all the same."""
+    filled(spool, RUN, records=1)
+    done = Commit(cursors={"mysql": 1}, letters=[letter("mysql", RUN, 1)], delivered={(RUN.id, "mysql"): 2})
+    spool.commit(done)
+    again = reopened(reopened(spool, "rabbitmq"))
+    again.commit(done)
+    again.close()
+    (book,) = reader.books()
+    assert book.sinks["mysql"] == Outcome(delivered=2, dead=1)
 
 
 def test_a_run_that_handed_nothing_over_has_a_book_once_it_is_closed(spool: Spool, reader: Reader) -> None:
@@ -176,10 +234,10 @@ def test_a_run_that_handed_nothing_over_has_a_book_once_it_is_closed(spool: Spoo
 
 def test_old_closed_books_are_forgotten_open_and_needed_ones_never(spool: Spool, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the limit the older half goes; runs still open, with records, with dead or damaged readings stay."""
-    monkeypatch.setattr(writer, "_KEPT_RUNS", 10)
+    monkeypatch.setattr(books, "_KEPT_RUNS", 10)
     runs = [a_run(number) for number in range(12)]
     spool.commit(Commit(handed=[handed(run, 0, 0) for run in runs[:3]]))
-    spool.commit(Commit(damaged=[1], letters=[letter("mysql", runs[1], 0)], cursors={"mysql": 3, "rabbitmq": 2}, trim=True))
+    spool.commit(Commit(damaged=[("mysql", 1)], letters=[letter("mysql", runs[1], 0)], cursors={"mysql": 3, "rabbitmq": 2}, trim=True))
     spool.commit(Commit(handed=[handed(runs[3], 0, 0)], cursors=dict.fromkeys(SINKS, 2)))
     spool.commit(Commit(closed=[Closed(run, Counts(3)) for run in runs if run is not runs[4]]))
     assert [book.run for book in reader.books()] == [*runs[:4], *runs[6:]]

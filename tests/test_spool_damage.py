@@ -103,12 +103,13 @@ def test_a_damaged_record_is_set_aside_and_the_next_ones_go_on(copy: Path, sound
     clean = copy.read_bytes()
     _flip(copy, clean, next(iter(_payload_bytes(clean, batches[20]))), 3)
     spool = Spool(copy, ["mysql"])
-    spool.commit(Commit(damaged=[20, 20], cursors={"mysql": 20}, trim=True))
-    spool.commit(Commit(damaged=[20]))
+    spool.commit(Commit(damaged=[("mysql", 20)], cursors={"mysql": 20}, trim=True))
     spool.close()
-    assert _read(copy) == ([r for r in _read(copy)[0] if r.position > 20], [])
+    records, damaged = _read(copy)
+    assert (min(record.position for record in records), damaged) == (21, [20])
     reader = Reader(copy)
-    assert {book.run.id: book.damaged for book in reader.books()} == {RUN.id: len(batches[20].readings), OTHER.id: 0}
+    counted = {book.run.id: book.sinks["mysql"].damaged for book in reader.books()}
+    assert counted == {RUN.id: len(batches[20].readings), OTHER.id: 0}
     reader.close()
 
 
@@ -120,8 +121,12 @@ def test_a_damaged_record_is_set_aside_and_the_next_ones_go_on(copy: Path, sound
         "UPDATE record SET payload = CAST(x'ff00fe' AS TEXT) WHERE position = 2",
         "UPDATE record SET payload = 7, crc = 'x' WHERE position = 2",
         "UPDATE record SET count = 'x', crc = -1 WHERE position = 2",
+        "UPDATE record SET count = 70000, crc = -1 WHERE position = 2",
+        "UPDATE record SET count = 2, total = -9, crc = -1 WHERE position = 2",
+        "UPDATE record SET total = x'00', crc = -1 WHERE position = 2",
         "UPDATE record SET payload = x'' WHERE position = 2",
-        "UPDATE record SET run = '0198c0de-0000-7000-8000-000000000002' WHERE position = 2",
+        "UPDATE record SET run = '0198c0de-0000-7000-8000-000000000009' WHERE position = 2",
+        "UPDATE record SET run = '0198c0de-0000-7000-8000-000000000009', payload = x'00' WHERE position = 2",
     ],
     ids=lambda change: change.split("SET ")[1].split(" WHERE")[0],
 )
@@ -134,8 +139,13 @@ def test_a_column_of_another_type_is_a_damaged_record(tmp_path: Path, change: st
         spool._db.execute(change)
     records, damaged = _read(spool.path)
     assert ([r.position for r in records], damaged) == ([1, 3, 4], [2])
-    assert spool.commit(Commit(damaged=damaged, cursors={"mysql": 2}, trim=True)) == 4
-    assert _read(spool.path)[1] == []
+    before = Commit(cursors={"mysql": 2}, delivered={(RUN.id, "mysql"): 3}, damaged=[("mysql", 2)], trim=True)
+    assert spool.commit(before) == 4
+    assert _read(spool.path)[1] == [2]  # for whoever has not passed it yet
+    reader = Reader(spool.path)
+    assert [book.sinks["mysql"].damaged for book in reader.books()] == [3, 0]  # whatever the row itself says of run and count
+    assert reader.undone("mysql") == 6
+    reader.close()
     spool.close()
 
 
@@ -176,12 +186,12 @@ def test_the_wal_of_a_ruined_file_goes_with_it(tmp_path: Path) -> None:
     """It may hold readings; under its old name SQLite would take it for the new file's."""
     for end in ("", "-wal", "-shm"):
         (tmp_path / f"spool.db{end}").write_text(f"old{end}")
-    assert file.set_aside(tmp_path / "spool.db") == (tmp_path / "spool.db.damaged-1", 1)
+    assert file.set_aside(tmp_path / "spool.db") == tmp_path / "spool.db.damaged-1"
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"spool.db.damaged-1": "old", "spool.db.damaged-1-wal": "old-wal"}
 
 
 def test_a_broken_structure_is_set_aside_when_it_is_met_at_the_start(copy: Path) -> None:
-    """A page of zeros at the root of the records: every commit would fail, so a new spool begins."""
+    """A page of zeros at the root of the records: every commit would fail, so a new spool begins, with all records."""
     root = sqlite3.connect(copy)
     (page,) = root.execute("SELECT rootpage FROM sqlite_master WHERE name = 'record'").fetchone()
     root.close()
@@ -193,13 +203,13 @@ def test_a_broken_structure_is_set_aside_when_it_is_met_at_the_start(copy: Path)
     assert spool.set_aside.read_bytes() == broken
     spool.commit(Commit(handed=[handed(RUN, 0, 0)]))
     spool.close()
-    assert len(held(copy)) == 1
+    assert len(held(copy)) == 41
 
 
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        ("PRAGMA user_version = 9", "it has format 9, this edgegw reads 2: drain it with the version that wrote it"),
+        ("PRAGMA user_version = 9", "it has format 9, this edgegw reads 3: drain it with the version that wrote it"),
         ("CREATE TABLE recipes (title)", "it is the database of another program"),
     ],
 )

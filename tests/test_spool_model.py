@@ -13,15 +13,16 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edgegw.reading import Counts, Record
-from edgegw.spool import Closed, Commit, Handed, Reader, Spool
+from edgegw.spool import Book, Closed, Commit, Handed, Outcome, Reach, Reader, Spool
 from edgegw.spool.file import PAGE_bytes
 from tests.spool_model import RUNS, SINKS, Model
-from tests.spooling import batch, letter
+from tests.spooling import batch
 
 WAL_HEAD_bytes, FRAME_HEAD_bytes = 32, 24
 STEP_bytes = 1031  # prime, so that the cuts fall anywhere in a page
@@ -36,8 +37,8 @@ class SpoolMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.root = Path(tempfile.mkdtemp(prefix="edgegw-model-", dir=FAST if FAST.is_dir() else None))
-        self.model = Model(cursors=dict.fromkeys(SINKS[:2], 0))
         self.sinks = SINKS[:2]
+        self.model = Model(reaches=dict.fromkeys(self.sinks, Reach()))
         self.lives = 0
         self.spool: Spool | None = None
         self.reader: Reader | None = None
@@ -52,12 +53,10 @@ class SpoolMachine(RuleBasedStateMachine):
     def commit(self, data: st.DataObject, trim: bool) -> None:
         """One transaction of everything there is; often of nothing but readings."""
         model, draw = self.model, data.draw
-        work = Commit(
+        work = msgspec.structs.replace(
+            self.a_step(data),
             handed=[self.a_batch(data) for _ in range(draw(st.integers(0, 3)))],
-            cursors=draw(st.dictionaries(st.sampled_from(SINKS), st.integers(0, model.newest), max_size=2)),
-            letters=[letter(sink, RUNS[run], seq) for sink, run, seq in draw(_letters(sorted(model.books)))],
             closed=[Closed(RUNS[run], draw(counts)) for run in draw(st.lists(st.integers(0, 2), max_size=1))],
-            damaged=sorted(model.rotten & model.records.keys()) if draw(st.booleans()) else [],
             trim=trim,
         )
         model.commit(work)
@@ -82,11 +81,14 @@ class SpoolMachine(RuleBasedStateMachine):
         position = data.draw(st.integers(0, self.model.newest + 1))
         records, damaged = self.reads.after(position, readings)
         expected = [at for at in sorted(self.model.records) if at > position]
-        read = sorted([r.position for r in records] + damaged)
+        fresh = [at for at in damaged if at not in self.model.aside]
+        read = sorted([r.position for r in records] + fresh)
         assert read == expected[: len(read)]
-        assert self.is_enough(records, damaged, readings) or read == expected
+        assert self.is_enough(records, fresh, readings) or read == expected
         assert {r.position: (RUNS.index(r.run), r.batch) for r in records}.items() <= self.model.records.items()
-        assert set(damaged) == self.model.rotten & set(read)
+        assert set(fresh) == self.model.rotten & set(read)
+        end = None if read == expected else read[-1]
+        assert set(damaged) - set(fresh) == {at for at in self.model.aside if at > position and (end is None or at <= end)}
 
     @rule(mode=st.sampled_from(["PASSIVE", "FULL", "RESTART", "TRUNCATE"]))
     def checkpoint(self, mode: str) -> None:
@@ -99,7 +101,7 @@ class SpoolMachine(RuleBasedStateMachine):
         """A clean restart, perhaps with other sinks."""
         self.close()
         self.sinks = sorted(sinks)
-        self.model.cursors = {sink: self.model.cursors.get(sink, 0) for sink in self.sinks}
+        self.model.serve(self.sinks)
         self.open(self.root / str(self.lives) / "spool.db")
 
     @rule()
@@ -131,13 +133,14 @@ class SpoolMachine(RuleBasedStateMachine):
     def agrees(self) -> None:
         """Everything that can be asked has the model's answer."""
         model = self.model
-        assert self.writer.cursors() == model.cursors
+        assert {sink: self.reads.reach(sink) for sink in self.writer.cursors()} == model.reaches
         assert self.writer.newest() == model.newest
         assert [self.writer.acked(run.id) for run in RUNS] == [model.books.get(number, (-1,))[0] for number in range(3)]
         assert self.reads.newest() == max(model.records, default=0)
-        assert self.reads.books() == model.as_books()
-        if not model.aside:  # the total of a record that was set aside stays in those behind it
-            assert [self.reads.waiting(at) for at in model.cursors.values()] == [model.waiting(at) for at in model.cursors.values()]
+        books = self.reads.books()
+        assert [_told(book) for book in books] == [_told(book) for book in model.as_books()]
+        assert [(book.run.id, sink) for book in books for sink in model.reaches if book.kept != _total(book, sink)] == []
+        assert [self.reads.undone(sink) for sink in model.reaches] == [model.waiting(sink) for sink in model.reaches]
 
     def teardown(self) -> None:
         if self.spool:
@@ -153,6 +156,20 @@ class SpoolMachine(RuleBasedStateMachine):
     def reads(self) -> Reader:
         assert self.reader
         return self.reader
+
+    def a_step(self, data: st.DataObject) -> Commit:
+        """One sink's next piece: behind its cursor, or ahead of it and perhaps up to the next span. Or nothing."""
+        model, draw = self.model, data.draw
+        sink = draw(st.sampled_from(self.sinks))
+        reach = model.reaches[sink]
+        first = draw(st.sampled_from([reach.cursor + 1, reach.end + 1, reach.end + 2]))
+        last = model.newest
+        if first <= reach.end:
+            last = reach.ahead[0][0] - 1
+        if first > last or draw(st.booleans()):
+            return Commit()
+        span = (first, draw(st.integers(first, last)))
+        return model.step(sink, span, draw(st.sets(st.integers(*span), max_size=1)))
 
     def a_batch(self, data: st.DataObject) -> Handed:
         run = data.draw(st.integers(0, 2))
@@ -211,9 +228,13 @@ class SpoolMachine(RuleBasedStateMachine):
         self.states.append((end, self.model.clone()))
 
 
-def _letters(runs: list[int]) -> st.SearchStrategy[list[tuple[str, int, int]]]:
-    """Of runs that the spool knows."""
-    return st.lists(st.tuples(st.sampled_from(SINKS), st.sampled_from(runs), st.integers(0, 5)), max_size=2) if runs else st.just([])
+def _told(book: Book) -> tuple[object, ...]:
+    """All of it that can differ, short enough to be read."""
+    return (book.run.id[-1], book.acked, book.kept, book.counts, book.closed, sorted(book.sinks.items()))
+
+
+def _total(book: Book, sink: str) -> int:
+    return book.sinks.get(sink, Outcome()).total
 
 
 def _end(wal: bytes) -> int:

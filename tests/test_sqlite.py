@@ -18,7 +18,7 @@ import pytest
 from edgegw.errors import Refused, Unavailable
 from edgegw.reading import Stored
 from edgegw.sinks.sqlite import SQLiteSink
-from tests.records import a_run, lidar
+from tests.records import a_reading, a_record, a_run, lidar
 from tests.services.base import end, need
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,6 +176,20 @@ def test_a_damaged_page_is_refused(path: Path, sink: SQLiteSink) -> None:
     with pytest.raises(Refused, match="move the file away"):
         sink.open()
         sink.stored()
+
+
+def test_a_table_taken_away_is_refused_and_made_anew(path: Path, sink: SQLiteSink) -> None:
+    """Somebody drops or renames a table of the open file: nothing is poison, and the next open() makes it anew."""
+    for kind in ("lidar", "radar"):  # one that open() makes, and one that the first reading makes
+        record = a_record(a_run(kinds={kind: {"distance_m": "float"}}), [a_reading(0, [1.0])], kind)
+        sink.deliver([record])
+        with contextlib.closing(sqlite3.connect(path)) as other, other:
+            other.execute(f"ALTER TABLE {kind} RENAME TO kept_{kind}")
+        with pytest.raises(Refused, match=f"no such table: {kind}"):
+            sink.deliver([record])
+        sink.open()
+        sink.deliver([record])
+    assert count(path) == (1, 1, 0, 0)
 
 
 def test_a_missing_directory_is_refused(tmp_path: Path) -> None:

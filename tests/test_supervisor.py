@@ -15,12 +15,14 @@ from edgegw.errors import AlreadyRunning, Exit
 from edgegw.notify import Notifier
 from edgegw.paths import Paths
 from edgegw.retry import RestartPolicy
-from edgegw.supervisor import BRIDGE, WORKER, ChildSpec, run
-from edgegw.supervisor.child import UNKILLABLE, Child, Do, State, excused_s
+from edgegw.supervisor import BRIDGE, WORKER, ChildSpec, Plan
+from edgegw.supervisor.child import UNKILLABLE, Child
 from edgegw.supervisor.family import Family, Phase
-from edgegw.supervisor.inbox import Inbox
+from edgegw.supervisor.inbox import Asked, Inbox
+from edgegw.supervisor.lateness import excused_s
 from edgegw.supervisor.place import PlaceError, claimed
 from edgegw.supervisor.upward import Upward
+from edgegw.supervisor.words import Do, State
 
 READY = {"READY": "1"}
 BEAT = {"WATCHDOG": "1"}
@@ -426,14 +428,31 @@ def test_restart_touches_only_those_that_were_named() -> None:
     assert [(child.spec.name, do) for child, do in house.family.restart(["imu"], 1.0)] == [("imu", Do.TERMINATE)]
 
 
-def test_which_signals_ask_for_what() -> None:
-    """SIGTERM and SIGINT count each time; SIGHUP, which a closing terminal sends twice, only as the first request; others never."""
-    with Inbox() as inbox:
-        heard = []
-        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+def heard(*numbers: signal.Signals, terminal: bool) -> list[Asked]:
+    with Inbox(terminal=terminal) as inbox:
+        asked = []
+        for number in numbers:
             os.kill(os.getpid(), number)
-            heard.append(inbox.stops())
-    assert heard == [1, 0, 0, 1, 0, 1]
+            asked.append(inbox.asked())
+    return asked
+
+
+MIXED = (signal.SIGHUP, signal.SIGHUP, signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def test_which_signals_ask_for_what_on_a_terminal() -> None:
+    """SIGTERM and SIGINT count each time; SIGHUP, which a closing terminal sends twice, only as the first request; others never."""
+    assert heard(*MIXED, terminal=True) == [Asked(stops) for stops in (1, 0, 0, 1, 0, 1)]
+
+
+def test_which_signals_ask_for_what_without_one() -> None:
+    """There SIGHUP is the operator's: read the configuration again, each time, also where nohup had it ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        asked = heard(*MIXED, terminal=False)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert asked == [Asked(0, True), Asked(0, True), Asked(), Asked(1), Asked(0, True), Asked(1)]
 
 
 def test_the_inbox_leaves_signals_as_it_found_them() -> None:
@@ -565,9 +584,7 @@ def test_a_state_directory_may_be_a_link(paths: Paths, tmp_path: Path) -> None:
         assert paths.lock.exists()
 
 
-def test_names_must_differ(paths: Paths) -> None:
+def test_names_must_differ() -> None:
     """Two children of one name would answer for each other."""
-    twins = [a_child().spec, a_child().spec]
     with pytest.raises(ValueError, match="same name"):
-        run(twins, paths, log=None, upstream=Notifier(), about={})  # type: ignore[arg-type]
-    assert not paths.runtime.exists()
+        Plan((a_child().spec, a_child().spec))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from edgegw.codec import encode_run
 from edgegw.reading import Counts
-from edgegw.tally import Tally, ended
+from edgegw.tally import Tally, counts, ended
 from tests.records import a_run
 from tests.services.base import end, until
 
@@ -80,16 +81,66 @@ def test_a_run_is_not_over_while_its_process_lives(directory: Path) -> None:
 
 
 def test_counts_of_a_killed_process_are_whole(directory: Path, counting: subprocess.Popen[bytes]) -> None:
-    """SIGKILL between two stores: each word is one that was set, and the three are at most one step apart, in order."""
+    """SIGKILL between two stores: the three counts are of one moment, and each word is one that was set."""
     assert found(directory) == []
     counting.kill()
     counting.wait()
     ((run, counts),) = found(directory)
-    words = [counts.produced, counts.filtered, counts.dropped]
     assert run == RUN.id
-    assert all(word % (1 << 31) == 0 and word > 0 for word in words)
-    assert words == sorted(words, reverse=True)
-    assert words[0] - words[2] in (0, 1 << 31)
+    assert counts.produced == counts.filtered == counts.dropped
+    assert counts.produced % (1 << 31) == 0 < counts.produced
+
+
+def test_counts_are_whole_at_every_store(directory: Path) -> None:
+    """Cut short after each single store into memory, the file holds the counts of before or those of after."""
+    one = Tally(directory, RUN)
+    one.set(1, 2, 3)
+
+    class Dies(Exception):
+        """As the process would, in the middle."""
+
+    class Words:
+        """Memory that takes so many stores."""
+
+        def __init__(self, left: int) -> None:
+            self._left, self._words = left, words
+
+        def __setitem__(self, at: int, word: int) -> None:
+            if self._left == 0:
+                raise Dies
+            self._left -= 1
+            self._words[at] = word
+
+    words, seen = one._words, []
+    for stores in range(6):
+        one._words = Words(stores)  # type: ignore[assignment] # stands in for the map
+        with contextlib.suppress(Dies):
+            one.set(11, 12, 13)
+        seen.append(counts(directory)[RUN.id].counts)
+    one._words = words
+    one.close()
+    assert seen == [Counts(1, 2, 3)] * 5 + [Counts(11, 12, 13)]
+
+
+def test_a_last_word_says_what_was_not_acknowledged(directory: Path) -> None:
+    """Whoever leaves in order says so; whoever is killed has not, and a run that goes on has not either."""
+    one = Tally(directory, RUN)
+    one.set(12, 3, 4)
+    assert counts(directory)[RUN.id].held == -1
+    one.leave(0)
+    one.close()
+    (over,) = ended(directory)
+    assert (over.counts, over.held) == (Counts(12, 3, 4), 0)
+
+
+def test_whoever_looks_hinders_nobody(directory: Path, counting: subprocess.Popen[bytes]) -> None:
+    """The counts of a living worker can be read, and that it lives; no lock is taken: the bridge gets its own meanwhile."""
+    assert counts(directory)[RUN.id].living
+    counting.kill()
+    counting.wait()
+    for _ in ended(directory):
+        assert counts(directory)[RUN.id].living  # locked by whoever closes its book: that one will say more in a moment
+    assert not counts(directory)[RUN.id].living
 
 
 def test_a_stopped_process_is_not_over(directory: Path, counting: subprocess.Popen[bytes]) -> None:
@@ -151,7 +202,8 @@ def test_two_processes_close_each_book_once(directory: Path) -> None:
     assert [closer.returncode for closer in closers] == [0, 0]
 
 
-HEAD = struct.Struct("=QQQQ")
+HEAD = struct.Struct("=Q4Q4QQ")
+SET = (0, 1, 2, 3, 0, 0, 0, 0, 0)  # which set counts, and both
 BODY = encode_run(RUN)
 
 
@@ -161,10 +213,10 @@ BODY = encode_run(RUN)
         b"",
         b"short",
         bytes(HEAD.size),
-        HEAD.pack(1, 2, 3, len(BODY)) + BODY[:-1],
-        HEAD.pack(1, 2, 3, 1 << 63) + b"\xc1" * 100,
-        HEAD.pack(1 << 63, 2, 3, len(BODY)) + BODY,
-        HEAD.pack(1, 2, 3, len(BODY)) + BODY.replace(b"front", b"\xff" * 5),
+        HEAD.pack(*SET, len(BODY)) + BODY[:-1],
+        HEAD.pack(*SET, 1 << 63) + b"\xc1" * 100,
+        HEAD.pack(0, 1 << 63, 2, 3, *[0] * 5, len(BODY)) + BODY,
+        HEAD.pack(*SET, len(BODY)) + BODY.replace(b"front", b"\xff" * 5),
     ],
     ids=["empty", "short", "zeros", "cut", "lying length", "impossible count", "no text"],
 )

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from edgegw import __version__
-from edgegw.errors import ConfigError, EdgegwError, Exit
-
-CONFIG = click.option(
-    "-c", "--config", "file", type=click.Path(path_type=Path), help="Configuration file (else EDGEGW_CONFIG, else the usual place)."
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
-JSON_LINES = click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
-
-
-class Commands(click.Group):
-    """Turns the errors of the house into one plain sentence and its exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """As click does, but an error that is not a bug prints no traceback."""
-        try:
-            return super().invoke(ctx)
-        except ConfigError as error:
-            count = len(error.problems)
-            click.echo(f"{error}\nedgegw: {count} problem{'s' if count > 1 else ''} in the configuration, nothing was started", err=True)
-            ctx.exit(Exit.CONFIG)
-        except EdgegwError as error:
-            click.echo(f"edgegw: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except BrokenPipeError:
-            # Whoever read our output has gone. What is still in the buffer has to go somewhere, or the interpreter ends with 120.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(Exit.DONE)
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"edgegw: {where}{error.strerror or error}", err=True)
-            ctx.exit(Exit.NO_PERMISSION if isinstance(error, PermissionError) else Exit.IO)
+from edgegw.cli.db import db
+from edgegw.cli.dlq import dlq
+from edgegw.cli.group import Commands
+from edgegw.cli.options import CONFIG, JSON, JSON_LINES
+from edgegw.cli.spool import spool
+from edgegw.errors import Exit
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -100,6 +73,15 @@ def restart(sensors: tuple[str, ...], file: Path | None) -> None:
 
 @main.command()
 @CONFIG
+def reload(file: Path | None) -> None:
+    """Apply the changed configuration; what did not change does not restart, and a faulty file changes nothing."""
+    from edgegw.cli import reload as body
+
+    click.echo(body.run(file))
+
+
+@main.command()
+@CONFIG
 @JSON
 @click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C.")
 def status(file: Path | None, as_json: bool, watch: bool) -> None:
@@ -122,20 +104,9 @@ def tap(
     patterns: tuple[str, ...], file: Path | None, as_json: bool, count: int | None, seconds: float | None, limit_hz: float | None
 ) -> None:
     """Live readings, a line each; PATTERNS as `front`, `lidar/*`, `*/front`."""
-    import signal
+    from edgegw.cli import tap as body
 
-    from edgegw import tap as body
-    from edgegw.cli.settings import must_exist, paths
-    from edgegw.clock import SystemClock
-    from edgegw.signals import StopNote
-
-    where = paths(file)
-    must_exist(where, patterns)
-    stop = StopNote()
-    stop.listen(signal.SIGINT, signal.SIGTERM)
-    wish = body.Wish(patterns, as_json, count, seconds, limit_hz)
-    if not body.run(where.tap, wish, sys.stdout, SystemClock(), stop):
-        click.echo(f"no reading of {' or '.join(patterns) or 'any sensor'} came; `edgegw status` says why", err=True)
+    body.run(file, body.Wish(patterns, as_json, count, seconds, limit_hz))
 
 
 @main.command()
@@ -206,6 +177,20 @@ def purge(faces: bool, file: Path | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("sensors", nargs=-1)
+@CONFIG
+@JSON
+@click.option("--offline", is_flag=True, help="Ask no store what it holds; check the books alone.")
+@click.option("--runs", is_flag=True, help="A row a run instead of a row a sensor.")
+@click.option("--strict", is_flag=True, help="Exit 1 also for losses that the books declare.")
+def audit(sensors: tuple[str, ...], file: Path | None, as_json: bool, offline: bool, runs: bool, strict: bool) -> None:
+    """The books of every run: what was produced, where it is, what is lost and why. Exits 1 when they do not balance."""
+    from edgegw.cli import audit as body
+
+    raise SystemExit(body.run(file, body.Wish(sensors, as_json, offline, runs, strict)))
+
+
+@main.command()
 @click.argument("name")
 @CONFIG
 def worker(name: str, file: Path | None) -> None:
@@ -230,21 +215,8 @@ def bridge(file: Path | None) -> None:
         raise SystemExit(body.run(settings, None))
 
 
-@main.group()
-def db() -> None:
-    """The database behind [sinks.mysql]."""
-
-
-@db.command("init")
-@CONFIG
-@JSON
-@click.option("--user", help="An account that may create tables (else the configured one).")
-@click.option("--password-file", type=click.Path(path_type=Path, exists=True), help="Its password, in a file (else it is asked for).")
-def db_init(file: Path | None, as_json: bool, user: str | None, password_file: Path | None) -> None:
-    """Create the tables that are missing; the gateway itself never alters the schema."""
-    from edgegw.cli import database
-
-    database.init(file, user, password_file, as_json=as_json)
+for each in (db, dlq, spool):
+    main.add_command(each)
 
 
 @main.command()

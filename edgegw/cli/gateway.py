@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import select
+import signal
 import socket
 import subprocess
 import time
@@ -12,10 +13,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from edgegw import __version__
+from edgegw import failpoint
 from edgegw.cli import again
-from edgegw.config import Settings
-from edgegw.errors import EdgegwError, Exit, NotRunning
+from edgegw.cli.settings import load, paths
+from edgegw.config import Settings, default_path
+from edgegw.errors import ConfigError, EdgegwError, Exit, NotRunning, Problem
 
 ERRORS_bytes = 1 << 20  # of what crashed gateways left behind
 READY_s = 60.0  # a bridge on a slow card with a full spool needs some; the supervisor has deadlines of its own
@@ -31,49 +33,67 @@ class StartFailed(EdgegwError):
 
 def foreground(file: Path | None, logs: Path | None, parent: int | None) -> int:
     """Be the supervisor until told to stop, or until process `parent` ends; returns its exit code."""
-    from edgegw import bridge, signals, supervisor, worker
-    from edgegw.cli.settings import load
-    from edgegw.log import Log, destination
+    from edgegw import signals, supervisor
+    from edgegw.cli import lastgood
+    from edgegw.cli.children import plan
+    from edgegw.cli.gatewaylog import GatewayLog
     from edgegw.notify import Notifier
-    from edgegw.retry import RestartPolicy
 
     if parent is not None:
         signals.die_with_parent()
         if os.getppid() != parent:  # it ended before the line above
             return Exit.FAILED
-    settings = load(file)
-    specs = [
-        supervisor.ChildSpec(
-            "bridge", "bridge", partial(bridge.run, settings, logs), RestartPolicy(quarantines=False, max_s=5.0), stop_s=5.0
-        )
-    ]
-    specs += [
-        supervisor.ChildSpec(
-            name,
-            "worker",
-            partial(worker.run, settings, name, sensors, logs),
-            RestartPolicy(),
-            stop_s=3.0,
-            sensors=tuple(sensor.name for sensor in sensors),
-        )
-        for name, sensors in settings.processes().items()
-    ]
-    log = Log("supervisor", destination("supervisor", logs), settings.gateway.log_level, secrets=settings.secrets())
+    signals.leave_on(signal.SIGTERM)
+    source = (file or default_path(os.environ, os.geteuid())).absolute()
+    settings = _load(source)
+    failpoint.here("supervisor")  # a misspelt one is told now, and not by each child after its start
+    log = GatewayLog(settings, logs)
+
+    def again() -> supervisor.Plan:
+        found = load(source)
+        _refuse_to_move(settings, found)
+        log.renew(found)
+        return plan(found, logs, partial(lastgood.keep, source, found))
+
+    first = plan(settings, logs, partial(lastgood.keep, source, settings))
     try:
-        return supervisor.run(specs, settings.paths, log=log, upstream=Notifier.from_environment(os.environ), about=_about(settings))
+        return supervisor.run(first, settings.paths, log=log, upstream=Notifier.from_environment(os.environ), load=again)
     finally:
+        signals.deaf_to(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         log.stop()
 
 
-def _about(settings: Settings) -> dict[str, str | int | float | None]:
-    return {"gateway": settings.gateway.id, "version": __version__, "config": str(settings.sources[0]) if settings.sources else ""}
+def _load(file: Path | None) -> Settings:
+    """As load(), but what is wrong is told together with what worked last."""
+    try:
+        return load(file)
+    except ConfigError as error:
+        from edgegw.cli import lastgood
+
+        if advice := lastgood.advice(file):
+            error.add_note(advice)
+        raise
+
+
+def _refuse_to_move(running: Settings, found: Settings) -> None:
+    """A gateway that runs cannot take its lock, its sockets and its spool elsewhere. Raises ConfigError."""
+    pairs = {
+        "runtime_dir": (running.paths.runtime, found.paths.runtime, "put it back, `edgegw stop`, change it, `edgegw start`"),
+        "state_dir": (running.paths.state, found.paths.state, "`edgegw restart` does it"),
+    }
+    file = str(found.sources[0])
+    problems = [
+        Problem(file, 0, f"gateway.{key}", f"is {new} now and was {old}, which needs a restart", how)
+        for key, (old, new, how) in pairs.items()
+        if old != new
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def background(file: Path | None) -> str:
     """Start a gateway that outlives this command; returns its first status line when it is ready. Raises StartFailed."""
-    from edgegw.cli.settings import load
-
-    settings = load(file)
+    settings = _load(file)
     os.umask(0o077)  # the gateway refuses directories that others may write to, so none may be made for it
     errors = settings.paths.logs / "stderr.txt"
     said = partial(_last_words, errors, _prepared(errors))
@@ -138,7 +158,6 @@ def _last_words(errors: Path, since: int) -> str:
 def stop(file: Path | None, timeout_s: float) -> str:
     """Stop the gateway and wait for its end. Raises StartFailed when it outlives the time."""
     from edgegw import control
-    from edgegw.cli.settings import paths
 
     try:
         ended = control.stop_and_wait(paths(file).control, timeout_s)
@@ -152,7 +171,6 @@ def stop(file: Path | None, timeout_s: float) -> str:
 def restart(file: Path | None, sensors: Sequence[str]) -> str:
     """Restart `sensors`, or all of it when there are none."""
     from edgegw import control
-    from edgegw.cli.settings import load, paths
 
     if sensors:
         control.ask(paths(file).control, "restart", sensors=list(sensors))

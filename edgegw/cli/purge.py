@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 import msgspec
 
-from edgegw import codec, spool
-from edgegw.bus import WorkerEnd
+from edgegw import spool
+from edgegw.cli import bridgecall, show
 from edgegw.cli.settings import paths
 from edgegw.codec import Purge, Purged
 from edgegw.errors import AlreadyRunning, EdgegwError, Exit
 from edgegw.paths import Paths
 from edgegw.supervisor.place import claimed
-
-ANSWER_s = 10.0
 
 
 class NotPurged(EdgegwError):
@@ -32,7 +29,7 @@ def run(file: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode({"erased": count}))
     else:
-        click.echo(f"erased {count} picture{'' if count == 1 else 's'} of faces" if count else "no picture of a face was waiting")
+        click.echo(f"erased {show.many(count, 'picture')} of faces" if count else "no picture of a face was waiting")
 
 
 def erased(where: Paths) -> int:
@@ -45,16 +42,7 @@ def erased(where: Paths) -> int:
 
 
 def _by_the_bridge(where: Paths) -> int:
-    end = WorkerEnd(where.bus)
-    until_s = time.monotonic() + ANSWER_s
-    try:
-        end.connect()
-        end.send(codec.encode(Purge()))
-        while time.monotonic() < until_s:
-            end.wait(until_s - time.monotonic())
-            for answer in map(codec.decode, end.receive()):
-                if isinstance(answer, Purged):
-                    return answer.count
-    finally:
-        end.close()
-    raise NotPurged(f"the gateway did not erase them within {ANSWER_s:.0f} s: see `edgegw status`, and try again")
+    answer = bridgecall.ask(where, Purge(), Purged)
+    if answer is None:
+        raise NotPurged(f"the gateway did not erase them within {bridgecall.ANSWER_s:.0f} s: see `edgegw status`, and try again")
+    return answer.count

@@ -71,7 +71,21 @@ def _state(state: str, health: Mapping[str, Any]) -> str:
 def unwell(answer: Mapping[str, Any]) -> list[str]:
     """Names of what is not well: processes, sensors and sinks."""
     names = [row.name for child in answer["children"] for row in rows(child) if row.state != "RUNNING" or row.why]
+    names += [sensor for sensor, _ in _crowded(answer)] + (["spool"] if _bridge(answer).get("room") else [])
     return names + [sink["name"] for sink in sinks(answer) if not sink["up"] or sink["why"]]
+
+
+def _bridge(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the bridge last told, if it has."""
+    return next((child["health"] for child in answer["children"] if "spool_bytes" in (child.get("health") or {})), {})
+
+
+def _crowded(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Sensor and sentence, of those that the spool has no room for."""
+    return [
+        (each["sensor"], f"{each['why']} (for {span(each['for_s'])}; {each['waiting']} readings wait, {each['given_up']} were given up)")
+        for each in _bridge(answer).get("crowded", ())
+    ]
 
 
 def sinks(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -82,7 +96,7 @@ def sinks(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 def tables(answer: Mapping[str, Any]) -> RenderableType:
     """Everything that `status` shows."""
     every = [row for child in answer["children"] for row in rows(child)]
-    return Group(_processes(every), _sinks(answer), *_reasons(every, sinks(answer)))
+    return Group(_processes(every), _sinks(answer), *_reasons(every, answer))
 
 
 def _processes(every: Sequence[Row]) -> Table:
@@ -106,10 +120,12 @@ def _processes(every: Sequence[Row]) -> Table:
     return table
 
 
-def _reasons(every: Sequence[Row], found: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+def _reasons(every: Sequence[Row], answer: Mapping[str, Any]) -> list[RenderableType]:
     """What is wrong, in whole sentences: a column among others would chop them up."""
     wrong = [(row.name, row.why, RUNGS.get(str(row.health.get("rung", "")), "")) for row in every if row.why]
-    wrong += [(sink["name"], sink["why"], "") for sink in found if sink["why"]]
+    wrong += [(sensor, why, "") for sensor, why in _crowded(answer)]
+    wrong += [("spool", why, "")] if (why := _bridge(answer).get("room", "")) else []
+    wrong += [(sink["name"], sink["why"], "") for sink in sinks(answer) if sink["why"]]
     if not wrong:
         return []
     lines = Table(box=None, pad_edge=False, show_header=False)
@@ -137,10 +153,9 @@ def _sinks(answer: Mapping[str, Any]) -> RenderableType:
         state = "up" if sink["up"] else "down"
         counts = (f"{sink['delivered']}", f"{sink['lag']}", span(sink["lag_s"]), f"{sink['dead']}")
         table.add_row(sink["name"], Text(state, STYLES[state]), *counts)
-    spool: Mapping[str, Any] = next((child["health"] for child in answer["children"] if (child.get("health") or {}).get("sinks")), {})
-    return Group(
-        Text(""), table, Text(f"\nspool: {size(spool.get('spool_bytes', 0))}, {spool.get('stored', 0)} readings since the bridge started")
-    )
+    spool = _bridge(answer)
+    text = f"\nspool: {size(spool.get('spool_bytes', 0))}, {spool.get('stored', 0)} readings since the bridge started"
+    return Group(Text(""), table, Text(text), *([Text(f"card: {spool['card']}")] if spool.get("card") else []))
 
 
 def newest(health: Mapping[str, Any], now_ns: int | None = None) -> str:
@@ -189,3 +204,8 @@ def span(seconds: float | None) -> str:
 def size(count: int) -> str:
     """Bytes for people."""
     return f"{count / 1024:.0f} KiB" if count < 1 << 20 else f"{count / (1 << 20):.1f} MiB"
+
+
+def many(count: int, name: str) -> str:
+    """As in 1 reading, 2 readings."""
+    return f"{count} {name}{'' if count == 1 else 's'}"

@@ -58,7 +58,9 @@ def headline(answer: Mapping[str, Any]) -> str:
     unwell = show.unwell(answer)
     verdict = f"degraded: {', '.join(unwell)}" if unwell else "all is well"
     whose = f"edgegw {answer['version']} on {answer['gateway']}, pid {answer['pid']}"
-    return f"{whose}, {answer['state']} for {show.span(answer['uptime_s'])}: {verdict}\n"
+    reload = answer.get("reload") or {}
+    refused = "" if reload.get("ok", True) else f"\nThe last reload was refused, and the gateway runs as before: {reload['why']}"
+    return f"{whose}, {answer['state']} for {show.span(answer['uptime_s'])}: {verdict}{refused}\n"
 
 
 def _watch(file: Path | None) -> int:

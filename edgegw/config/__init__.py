@@ -16,7 +16,7 @@ from edgegw.config.layers import Layer, Layers, Source, gather, lay_environment
 from edgegw.config.places import default_path, defaults
 from edgegw.config.report import Report, dotted, meant
 from edgegw.config.secret import Secret
-from edgegw.config.sensors import FieldsOf, OptionsOf, sensors
+from edgegw.config.sensors import FieldsOf, OptionsOf, check_windows, sensors
 from edgegw.config.services import sinks
 from edgegw.config.settings import (
     FindFaceCamera,
@@ -81,6 +81,7 @@ def load(
     spool_settings = bind(report, ("spool",), spool, SpoolSettings)
     paths = Paths(gateway.runtime_dir, gateway.state_dir) if gateway else Paths(Path(), Path())
     found = sensors(report, options_of, fields_of)
+    check_windows(report, found, spool_settings.commit_s if spool_settings else 0.0)
     connected = sinks(report, environ, paths.store, found)
     report.close()
     if gateway is None or spool_settings is None:  # pragma: no cover - close() has raised

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgegw.config.layers import read_small
 from edgegw.config.lines import KeyPath
 from edgegw.config.report import Report
-from edgegw.config.secret import Secret
+from edgegw.config.secret import Secret, SecretFile, Unfit
 from edgegw.config.urls import password_in
 
 
@@ -67,17 +66,9 @@ def _variable(name: str) -> str:
 
 
 def _from_file(report: Report, path: KeyPath, file: Path, what: str) -> Secret | None:
+    source = SecretFile(file.absolute(), what)  # it is read again later, wherever the process is then
     try:
-        text = read_small(file)[0].decode()
-    except OSError as error:
-        report.add(path, f"the {what} file {file} {error}")
+        return Secret(source.read(), source)
+    except Unfit as unfit:
+        report.add(path, f"the {what} file {file} {unfit}", unfit.hint)
         return None
-    except UnicodeDecodeError:
-        report.add(path, f"the {what} file {file} is not UTF-8 text")
-        return None
-    secret = text.removesuffix("\n").removesuffix("\r")  # an editor's last line end is not part of it
-    if not secret or "\0" in secret or "\n" in secret:
-        wrong = "is empty" if not secret else "holds more than one line of text"
-        report.add(path, f"the {what} file {file} {wrong}", f"it holds the {what} alone")
-        return None
-    return Secret(secret)

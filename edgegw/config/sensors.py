@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Collection
@@ -42,6 +43,17 @@ def sensors(report: Report, options_of: OptionsOf, fields_of: FieldsOf | None = 
         _check_process(report, sensor, tuple(table))
         _check_filters(report, sensor, fields_of(sensor.driver) if fields_of else None)
     return found
+
+
+def check_windows(report: Report, found: tuple[SensorSettings, ...], commit_s: float) -> None:
+    """Whether each sensor's memory holds what it reads between two commits, where its rate is known; twice that, for a slow disk."""
+    for sensor in found:
+        rate_hz = getattr(sensor.options, "rate_hz", None)
+        if not isinstance(rate_hz, int | float) or sensor.window >= rate_hz * commit_s * 2:
+            continue
+        what = f"holds {sensor.window / rate_hz:.1f} s of its {rate_hz:g} readings a second, and commit_s in [spool] is {commit_s:g} s"
+        hint = f"window = {math.ceil(rate_hz * commit_s * 2)} at least, or a smaller commit_s"
+        report.add(("sensors", sensor.name, "window"), what, hint)
 
 
 def _sensor(report: Report, name: str, options_of: OptionsOf) -> SensorSettings | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from edgegw.config.secret import Secret
+from edgegw.config.secret import KnownSecrets, Secret
 from edgegw.config.urls import password_in
 from edgegw.paths import Paths
 
@@ -42,6 +42,10 @@ class SpoolSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_bytes: Annotated[int, Meta(ge=1_000_000, le=1024 * GIB)] = GIB
     attachments_h: Annotated[float, Meta(ge=0.01, le=72)] = 24.0  # pictures of faces, above all: three days need a good reason
+    commit_s: Annotated[float, Meta(ge=0, le=5)] = 0.0  # between two commits, for a card's sake
+    card_bytes: Annotated[int, Meta(ge=1_000_000_000, le=1024 * GIB)] = 32_000_000_000
+    card_cycles: Annotated[int, Meta(ge=100, le=1_000_000)] = 3000
+    clock_wait_s: Annotated[float, Meta(ge=0, le=86_400)] = 120.0  # after the machine's start, for its clock to be set
 
 
 class SensorPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +55,8 @@ class SensorPolicy(msgspec.Struct, frozen=True, kw_only=True):
     linger_s: Linger = 0.1  # how long a worker collects before it sends
     window: Annotated[int, Meta(ge=64, le=1_000_000)] = 4096  # readings that a worker keeps until they are acknowledged
     on_full: Literal["drop_oldest", "drop_newest"] = "drop_oldest"
+    spool_full: Literal["block", "drop_oldest", "drop_newest"] = "block"  # what becomes of its readings when the spool has no room
+    spool_max_bytes: Annotated[int, Meta(ge=0, le=1024 * GIB)] = 0  # of the spool that it may hold alone; 0: all
     process: Name | None = None  # sensors that name the same one share it; None: a process of its own
     # Filters, applied in the worker; field → what is asked for it.
     median: dict[str, Median] = {}  # of so many samples
@@ -203,11 +209,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             grouped[name] = (*grouped.get(name, ()), sensor)
         return grouped
 
-    def secrets(self) -> tuple[str, ...]:
+    def secrets(self) -> KnownSecrets:
         """Every secret text in here, for the log to blot out; RabbitMQ's public default is none."""
-        passwords = [sink.password.reveal() for sink in (self.sinks.rabbitmq, self.sinks.mysql, self.sinks.findface) if sink]
+        found = [sink.password for sink in (self.sinks.rabbitmq, self.sinks.mysql, self.sinks.findface) if sink]
         if findface := self.sinks.findface:
-            passwords += [findface.token.reveal(), *(camera.token.reveal() for camera in findface.cameras.values())]
+            found += [findface.token, *(camera.token for camera in findface.cameras.values())]
         options = [value for sensor in self.sensors for value in msgspec.structs.asdict(sensor.options).values()]
-        passwords += [password_in(value) for value in options if isinstance(value, str)]
-        return tuple(dict.fromkeys(text for text in passwords if text not in ("", "guest")))
+        return KnownSecrets(found, [password_in(value) for value in options if isinstance(value, str)], ["guest"])

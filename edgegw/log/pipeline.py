@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 import types
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any, cast
 
 import structlog
@@ -45,7 +45,7 @@ class Log:
         level: str = "info",
         *,
         capacity: int = 2048,
-        secrets: Sequence[str] = (),
+        secrets: Collection[str] = (),
         clock: Clock | None = None,
     ) -> None:
         """`level`: the least important one kept, of debug, info, warning, error, critical; ValueError for any other."""

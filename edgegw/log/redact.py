@@ -6,11 +6,12 @@ import enum
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Set
 from pathlib import PurePath
 from typing import Any
 
 MASK = "***"
+SHORT = 4  # characters
 MAX_TEXT = 16_384  # characters of one string
 MAX_ITEMS = 100  # of one list or mapping
 MAX_DEPTH = 4
@@ -20,20 +21,28 @@ MAX_BYTES = 64  # what is longer may be a picture, and helps nobody as text
 # message; only "host:8080/…@…" is let through, where the digits are a port.
 _USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://[^\s/?#:@\"']*):(?!\d+[/?#])[^\s\"'<>]*@")
 _BACKSLASHES = r"\\{1,64}"
+# As the whole of a text, in quotes (which may be quoted themselves), or behind an equals sign.
+_AS_VALUE = r"""(?:\A{0}\Z|(?<=["']){0}(?=\\*["'])|(?<==){0}(?=[\s,;&)\]}}]|\Z))"""
 _SECRET_NAME = re.compile(r"(?:password|passwd|passphrase|secret|token)$", re.IGNORECASE)
 
 
 class Redactor:
-    """Replaces secrets in text by ***, however they are quoted there, and makes any value plain."""
+    """Replaces secrets in text by ***, however they are quoted there, and makes any value plain.
 
-    def __init__(self, secrets: Sequence[str] = ()) -> None:
-        """`secrets`: values that must never be written; empty ones are ignored."""
-        known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
-        self._exact = frozenset(known)
-        self._secret = re.compile("|".join(map(_in_any_quoting, known))) if known else None
+    One of fewer than SHORT characters guards nothing, and would garble every line that has them in another sense: it is replaced
+    only where it stands as a value (in quotes, behind =, or as the whole of a text), and never as a number.
+    """
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        """`secrets`: values that must never be written, asked anew for each text, so that a rotated password is known at once."""
+        self._secrets = secrets
+        self._learn(())
 
     def text(self, text: str) -> str:
         """`text` without secrets and URL passwords, as valid Unicode; of more than MAX_TEXT characters only both ends."""
+        known = tuple(self._secrets)
+        if known != self._known:
+            self._learn(known)
         if self._secret is not None:
             text = self._secret.sub(MASK, text)
         if "://" in text:
@@ -41,6 +50,12 @@ class Redactor:
         if len(text) > MAX_TEXT:
             text = f"{text[: MAX_TEXT // 2]} … ({len(text) - MAX_TEXT} characters cut) … {text[-MAX_TEXT // 2 :]}"
         return text if text.isascii() else text.encode(errors="backslashreplace").decode()  # file names may hold surrogates
+
+    def _learn(self, known: tuple[str, ...]) -> None:
+        self._known = known
+        self._numbers = frozenset(secret for secret in known if len(secret) >= SHORT)
+        patterns = [_pattern_of(secret) for secret in sorted({*known} - {""}, key=len, reverse=True)]
+        self._secret = re.compile("|".join(patterns)) if patterns else None
 
     def field(self, name: str, value: object, depth: int = 0) -> Any:
         """The value of a named field: as plain(), but *** whatever it is when the name says that it is a secret."""
@@ -64,7 +79,7 @@ class Redactor:
         return self.text(_repr(value))
 
     def _number(self, value: float) -> Any:
-        if str(value) in self._exact:
+        if str(value) in self._numbers:
             return MASK
         if isinstance(value, int):
             return int(value) if -(2**63) <= value < 2**64 else str(value)
@@ -87,6 +102,11 @@ def _repr(value: object) -> str:
         return repr(value)
     except Exception as error:  # noqa: BLE001 - a broken __repr__ must not silence the line
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+
+
+def _pattern_of(secret: str) -> str:
+    pattern = _in_any_quoting(secret)
+    return pattern if len(secret) >= SHORT else _AS_VALUE.format(pattern)
 
 
 def _in_any_quoting(secret: str) -> str:

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from edgegw.sinks.mysql import Server
 
 
-def configured(settings: Settings, log: Logger | None = None) -> list[Sink]:
-    """Every sink that is on; `log` is for what is no error, and yet somebody may want to know."""
+def configured(settings: Settings, log: Logger | None = None, mysql_timeout_s: float = 30.0) -> list[Sink]:
+    """Every sink that is on; `log` is for what is no error, and yet somebody may want to know.
+
+    `mysql_timeout_s` is how long MySQL may take for an answer.
+    """
     sinks = settings.sinks
     found: list[Sink] = []
     if sinks.rabbitmq is not None:
         found.append(_rabbitmq(sinks.rabbitmq))
     if sinks.mysql is not None:
-        found.append(_mysql(sinks.mysql))
+        found.append(_mysql(sinks.mysql, mysql_timeout_s))
     if sinks.sqlite is not None:
         from edgegw.sinks.sqlite import SQLiteSink
 
@@ -48,7 +51,7 @@ def _rabbitmq(given: RabbitMQSettings) -> Sink:
             host=given.host,
             port=given.port,
             user=given.user,
-            password=given.password.reveal(),
+            password=given.password.reveal,
             vhost=given.vhost,
             tls=_tls(given.ca_file) if given.tls else None,
             exchange=given.exchange,
@@ -60,10 +63,10 @@ def _rabbitmq(given: RabbitMQSettings) -> Sink:
     )
 
 
-def _mysql(given: MySQLSettings) -> Sink:
+def _mysql(given: MySQLSettings, timeout_s: float) -> Sink:
     from edgegw.sinks.mysql import MySQLSink
 
-    return MySQLSink(_server(given), given.batch_rows)
+    return MySQLSink(_server(given), given.batch_rows, timeout_s)
 
 
 def _findface(given: FindFaceSettings, settings: Settings, log: Logger | None) -> Sink:
@@ -74,10 +77,11 @@ def _findface(given: FindFaceSettings, settings: Settings, log: Logger | None) -
     return findface.FindFaceSink(
         findface.Server(
             url=given.url,
-            cameras={name: findface.Camera(one.camera, one.token.reveal()) for name, one in given.cameras.items()},
-            token=given.token.reveal(),
+            cameras={name: findface.Camera(one.camera, one.token.reveal) for name, one in given.cameras.items()},
+            token=given.token.reveal,
             user=given.user,
-            password=given.password.reveal(),
+            password=given.password.reveal,
+            secrets=settings.secrets(),
             device=str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{settings.gateway.id}.edgegw")),
             tls=_tls(given.ca_file) if given.tls else None,
             connections=given.connections,
@@ -96,7 +100,7 @@ def _server(given: MySQLSettings) -> Server:
         host=given.host,
         user=given.user,
         database=given.database,
-        password=given.password.reveal(),
+        password=given.password.reveal,
         port=given.port,
         unix_socket=str(given.socket or ""),
         tls=_tls(given.ca_file) if given.tls else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import math
@@ -19,6 +20,10 @@ Converter = Mapping[type, Callable[[Any], Any]]  # type of a value → what goes
 Row = tuple[Any, ...]
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_FIRST_ns = (datetime.datetime(1000, 1, 1, tzinfo=datetime.UTC) - _EPOCH).days * 86400 * 10**9
+_END_ns = (datetime.datetime(9999, 12, 31, tzinfo=datetime.UTC) - _EPOCH).days * 86400 * 10**9 + 86400 * 10**9
+_NAME, _UUID = 128, 36  # characters of a name and of an id, as the tables have them
+_INT64 = 1 << 63
 _RUNS_KEPT = 1024  # a sensor that restarts every minute makes half a million runs a year
 DEAD_LETTER = ("sink", "gateway", "sensor", "run", "seq", "kind", "reading", "reason", "code", "time")
 
@@ -83,10 +88,28 @@ def by_table(records: Iterable[Record]) -> dict[tuple[str, tuple[str, ...]], lis
         kind, fields = record.batch.kind, record.run.fields.get(record.batch.kind, {})
         try:
             schema.check(kind, fields)
+            _check_case(kind, fields)
         except ValueError as error:
             raise Rejected("kind", f"sensor {record.run.sensor}: {error}") from error
         groups.setdefault((kind, tuple(fields)), []).append(record)
     return groups
+
+
+def _check_case(kind: str, fields: Iterable[str]) -> None:
+    """Raise ValueError for names that some database takes for other ones: SQLite folds the case of tables, both that of columns."""
+    if kind.lower() in schema.TABLES or kind.lower().startswith("sqlite_"):
+        raise ValueError(f"{kind!r} cannot be a table: the name is taken")
+    ours = {name.lower(): name for name in schema.KINDS.get(kind, {})}
+    for name in fields:
+        if ours.get(name.lower(), name) != name:
+            raise ValueError(f"{kind} cannot have a column {name!r} beside {ours[name.lower()]!r}")
+
+
+def present(columns: Iterable[str], fields: Iterable[str]) -> set[str]:
+    """The `columns` of a table, and those of `fields` that the databases take for one of them: `X` where there is an `x`."""
+    there = set(columns)
+    folded = {name.lower() for name in there}
+    return there | {name for name in fields if name.lower() in folded}
 
 
 def convert(record: Record, converters: Mapping[str, Converter]) -> Iterator[list[Any]]:
@@ -117,7 +140,12 @@ def whole(value: float) -> int:
 
 
 def time_text(time_ns: int) -> str:
-    """UTC as both databases spell it, 2026-11-21 02:31:31.123456; whole microseconds, rounded down."""
+    """UTC as both databases spell it, 2026-11-21 02:31:31.123456; whole microseconds, rounded down.
+
+    Raises Rejected outside of the years 1000 to 9999, which is what DATETIME(6) takes.
+    """
+    if not _FIRST_ns <= time_ns < _END_ns:
+        raise Rejected("time", f"{time_ns} ns since 1970 lies outside of the years 1000 to 9999, which is all that a database takes")
     seconds, rest_ns = divmod(time_ns, 1_000_000_000)
     return f"{_second(seconds)}.{rest_ns // 1000:06d}"
 
@@ -129,13 +157,20 @@ def _second(seconds: int) -> str:
 
 def dead_letter(letter: Letter) -> Row:
     """The row of a letter, in the order of DEAD_LETTER."""
-    run, reading = letter.run, letter.reading
-    try:
-        text = codec.reading_json(run, letter.kind, reading)
-    except (KeyError, ValueError):  # poison because its values do not match its fields: keep it all the same
-        text = msgspec.json.encode(reading)
-    key = (letter.sink, run.gateway, run.sensor, run.id, reading.seq, letter.kind)
-    return (*key, text.decode(), letter.reason[:1024], letter.code, time_text(letter.time_ns))
+    run = letter.run
+    # What could be poison itself is cut to what the columns take: a letter that cannot be buried would be tried for ever.
+    names = (run.gateway[:_NAME], run.sensor[:_NAME], ascii(run.id)[1:-1][:_UUID])
+    key = (letter.sink, *names, max(-_INT64, min(letter.reading.seq, _INT64 - 1)), letter.kind[:_NAME])
+    return (*key, _legible(letter), letter.reason[:1024], letter.code[:_NAME], time_text(letter.time_ns))
+
+
+def _legible(letter: Letter) -> str:
+    """The reading as JSON, as whole as it can be had: it may be poison because its values do not match its fields."""
+    with contextlib.suppress(KeyError, ValueError, OverflowError, OSError):
+        return codec.reading_json(letter.run, letter.kind, letter.reading).decode()
+    with contextlib.suppress(ValueError, OverflowError):
+        return msgspec.json.encode(letter.reading).decode()
+    return msgspec.json.encode(repr(letter.reading)).decode()
 
 
 def count(kind: str) -> str:

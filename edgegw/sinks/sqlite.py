@@ -125,10 +125,10 @@ class SQLiteSink:
         if self._tables.get(kind, set()) >= fields.keys():
             return
         connection.execute(schema.table(schema.Dialect.SQLITE, kind, fields))
-        present = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (kind,))}
-        for statement in schema.additions(schema.Dialect.SQLITE, kind, fields, present):
+        there = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (kind,))}
+        for statement in schema.additions(schema.Dialect.SQLITE, kind, fields, sql.present(there, fields)):
             connection.execute(statement)
-        self._tables[kind] = present | fields.keys()
+        self._tables[kind] = there | fields.keys()
 
     def _still_there(self) -> None:
         """SQLite goes on writing to a file that has been deleted or replaced; what we just said is stored would be gone."""

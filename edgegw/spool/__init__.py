@@ -7,7 +7,37 @@ process writes, from one thread; readers have connections of their own and never
 
 from edgegw.spool.attached import Moment, moment
 from edgegw.spool.attached import purge_file as purge
-from edgegw.spool.reader import Book, Outgoing, Reader
-from edgegw.spool.writer import Closed, Commit, Handed, Spool
+from edgegw.spool.ledger import Book, Ledger, Outcome
+from edgegw.spool.letters import Choice
+from edgegw.spool.reach import Reach
+from edgegw.spool.reader import Outgoing, Reader
+from edgegw.spool.room import Room
+from edgegw.spool.salvage import Salvaged
+from edgegw.spool.share import Cause, GivenUp, Policy, Share, Turn
+from edgegw.spool.work import Closed, Commit, Handed, Span
+from edgegw.spool.writer import Spool
 
-__all__ = ["Book", "Closed", "Commit", "Handed", "Moment", "Outgoing", "Reader", "Spool", "moment", "purge"]
+__all__ = [
+    "Book",
+    "Cause",
+    "Choice",
+    "Closed",
+    "Commit",
+    "GivenUp",
+    "Handed",
+    "Ledger",
+    "Moment",
+    "Outcome",
+    "Outgoing",
+    "Policy",
+    "Reach",
+    "Reader",
+    "Room",
+    "Salvaged",
+    "Share",
+    "Span",
+    "Spool",
+    "Turn",
+    "moment",
+    "purge",
+]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from edgegw import codec
 from edgegw.clock import Clock
 from edgegw.errors import CodecError
 from edgegw.reading import Attachment, ClockState
-from edgegw.spool import file
+from edgegw.spool import file, remains
 
 _PASSED = "position <= (SELECT min(position) FROM cursor WHERE sink IN (SELECT sink FROM outbox))"
 _OLD = (  # of another boot, by the wall clock where it was right both times, or because this boot alone is longer than that
@@ -59,15 +59,23 @@ def serve(db: sqlite3.Connection, outboxes: Sequence[str]) -> None:
 def keep(db: sqlite3.Connection, position: int, attached: Mapping[int, Attachment], now: Moment) -> None:
     """Those of the record at `position`, if anybody takes such."""
     if attached and db.execute("SELECT 1 FROM outbox").fetchone():
-        db.executemany(
-            "INSERT INTO attachment VALUES (?,?,?,?,?,?,?,?,?)", [(position, seq, *now, *_columns(one)) for seq, one in attached.items()]
-        )
+        rows = [(position, seq, *now, *_columns(one)) for seq, one in attached.items()]
+        with zeroing(db):
+            db.executemany("INSERT INTO attachment VALUES (?,?,?,?,?,?,?,?,?)", rows)
 
 
 def forget(db: sqlite3.Connection) -> None:
     """Erase what every outbox has passed."""
     if db.execute(f"SELECT 1 FROM attachment WHERE {_PASSED}").fetchone():  # noqa: S608 - a constant of this file
         _erase(db, f"DELETE FROM attachment WHERE {_PASSED}")  # noqa: S608 - a constant of this file
+
+
+def give_up(db: sqlite3.Connection, position: int) -> int:
+    """Erase those of a record that gives way; how many there were."""
+    count = int(db.execute("SELECT count(*) FROM attachment WHERE position = ?", (position,)).fetchone()[0])
+    if count:
+        _erase(db, "DELETE FROM attachment WHERE position = :position", {"position": position})
+    return count
 
 
 def expire(db: sqlite3.Connection, before: Moment) -> int:
@@ -87,8 +95,10 @@ def purge_file(path: Path) -> int:
             return 0
         db.execute("BEGIN IMMEDIATE")
         count = purge(db)
+        remains.forgo(db)
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        remains.wipe(path)
         return count
 
 
@@ -117,15 +127,25 @@ def _bare(db: sqlite3.Connection, gone: str, which: str, values: Mapping[str, ob
     kept = "position, seq, boot_id, boot_ns, wall_ns, :gone, about, crc, x''"
     rows = db.execute(f"SELECT {kept} FROM attachment WHERE {which}", {**values, "gone": gone}).fetchall()  # noqa: S608 - constants of this file
     if rows:
-        _erase(db, f"DELETE FROM attachment WHERE {which}", values)  # noqa: S608 - a constant of this file
-        db.executemany("INSERT INTO attachment VALUES (?,?,?,?,?,?,?,?,?)", rows)
+        with zeroing(db):
+            db.execute(f"DELETE FROM attachment WHERE {which}", values)  # noqa: S608 - a constant of this file
+            db.executemany("INSERT INTO attachment VALUES (?,?,?,?,?,?,?,?,?)", rows)
     return len(rows)
 
 
 def _erase(db: sqlite3.Connection, statement: str, values: Mapping[str, object] = MappingProxyType({})) -> None:
-    """Only here with zeros: each page that trimming frees would be written once more, and a card has only so many writes."""
+    with zeroing(db):
+        db.execute(statement, dict(values))
+
+
+@contextlib.contextmanager
+def zeroing(db: sqlite3.Connection) -> Iterator[None]:
+    """Room that becomes free is filled with zeros: also when a row comes, for a page that is split keeps what has moved away from it.
+
+    Only for attachments: each page that trimming frees would be written once more, and a card has only so many writes.
+    """
     db.execute("PRAGMA secure_delete=ON")
     try:
-        db.execute(statement, dict(values))
+        yield
     finally:
         db.execute("PRAGMA secure_delete=OFF")

@@ -6,6 +6,7 @@ and nothing new is taken in until the ballast is back; or the room it gave would
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -17,7 +18,9 @@ class Ballast:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._held = path.exists()
+        self._held = False
+        with contextlib.suppress(OSError):
+            self._held = path.stat().st_size >= SIZE_bytes  # a power cut may leave the name alone
 
     @property
     def held(self) -> bool:
@@ -37,17 +40,26 @@ class Ballast:
             finally:
                 os.close(file)
         except OSError:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
             return False
         self._held = True
         return True
 
     def give_way(self) -> None:
         """Something could not be written: when that is for lack of room on the disk, here is some."""
-        if self._free_bytes() < SIZE_bytes:
-            self._path.unlink(missing_ok=True)
-            self._held = False
+        if self._held and self._free_bytes() < SIZE_bytes:
+            with contextlib.suppress(OSError):  # a disk that became read-only has other troubles than its room
+                self._path.unlink(missing_ok=True)
+                self._held = False
+
+    def spare_bytes(self) -> int:
+        """What the disk has room for before it counts as full."""
+        return max(0, self._free_bytes() - (0 if self._held else 2 * SIZE_bytes))
 
     def _free_bytes(self) -> int:
-        disk = os.statvfs(self._path.parent)
+        try:
+            disk = os.statvfs(self._path.parent)
+        except OSError:  # the directory is gone, or may not be entered: there is no room there, either
+            return 0
         return disk.f_bavail * disk.f_frsize

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random as randomness
 import selectors
-from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from edgegw.clock import Clock, SystemClock
@@ -13,39 +12,40 @@ from edgegw.notify import Notifier, NotifySocket
 from edgegw.paths import Paths
 from edgegw.supervisor.child import Child
 from edgegw.supervisor.crew import Crew
+from edgegw.supervisor.errand import Errand
 from edgegw.supervisor.family import Family
 from edgegw.supervisor.fork import Nursery
 from edgegw.supervisor.inbox import Inbox
-from edgegw.supervisor.loop import Log, Loop, Outside
+from edgegw.supervisor.logs import Log
+from edgegw.supervisor.loop import Loop, Outside
 from edgegw.supervisor.place import claimed
+from edgegw.supervisor.plan import Load, Plan
+from edgegw.supervisor.reload import Reloader
 from edgegw.supervisor.spec import BRIDGE, WORKER, ChildSpec
 from edgegw.supervisor.status import Desk
 from edgegw.supervisor.upward import Upward
 
-__all__ = ["BRIDGE", "WORKER", "ChildSpec", "Log", "run"]
+__all__ = ["BRIDGE", "WORKER", "ChildSpec", "Load", "Log", "Plan", "run"]
 
 
-def run(
-    specs: Sequence[ChildSpec],
-    paths: Paths,
-    *,
-    log: Log,
-    upstream: Notifier,
-    about: Mapping[str, str | int | float | None],
-    clock: Clock | None = None,
-) -> int:
+def run(plan: Plan, paths: Paths, *, log: Log, upstream: Notifier, load: Load | None = None, clock: Clock | None = None) -> int:
     """Keep these children running until told to stop; the exit code. Only from the main thread of a process without others.
 
-    `about` (gateway, version, ...) is shown by status. Sets the umask to 0077 while it runs. Raises AlreadyRunning, or
-    PlaceError where a directory cannot be used; nothing has been touched then.
+    `load` gives the plan anew, for a reload. Sets the umask to 0077 while it runs. Raises AlreadyRunning, or PlaceError where a
+    directory cannot be used; nothing has been touched then.
     """
-    if len({spec.name for spec in specs}) < len(specs):
-        raise ValueError("two children have the same name")
     clock = clock or SystemClock()
-    family = Family([Child(spec, randomness.SystemRandom().random) for spec in specs])
-    with claimed(paths), Inbox() as inbox, Nursery(paths.notify) as nursery, selectors.DefaultSelector() as selector:
+    family = Family([_hired(spec) for spec in plan.specs])
+    # The inbox first: a SIGTERM must not end a gateway that has a lock and sockets already without clearing them away.
+    with Inbox() as inbox, claimed(paths), Nursery(paths.notify) as nursery, selectors.DefaultSelector() as selector:
         crew = Crew(nursery, selector)
-        desk = Desk(family, crew, about, clock)
-        with closing(NotifySocket(paths.notify)) as ears, closing(ControlServer(paths.control, desk.answer)) as control:
-            outside = Outside(inbox, ears, control, desk, Upward(upstream, family))
-            return Loop(family, crew, outside, log, clock).run(selector)
+        with closing(Errand("last-good", nursery, selector)) as errand, closing(NotifySocket(paths.notify)) as ears:
+            reloader = Reloader(plan, family, load, _hired, errand, log, clock)
+            desk = Desk(family, crew, reloader, clock)
+            with closing(ControlServer(paths.control, desk.answer)) as control:
+                outside = Outside(inbox, ears, control, desk, reloader, Upward(upstream, family))
+                return Loop(family, crew, outside, log, clock).run(selector)
+
+
+def _hired(spec: ChildSpec) -> Child:
+    return Child(spec, randomness.SystemRandom().random)

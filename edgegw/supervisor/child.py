@@ -6,47 +6,18 @@ import enum
 import math
 from collections.abc import Callable
 
-import msgspec
-
 from edgegw.notify import extension_s, health
-from edgegw.retry import Quarantine, decide, remember
+from edgegw.retry import Quarantine, backoff, decide, remember
 from edgegw.supervisor.spec import ChildSpec
+from edgegw.supervisor.words import Change, Do, State
 
 _HUNG_DUMP_s = 1.0  # between SIGABRT and SIGKILL: faulthandler writes the stacks
 _STOP_DUMP_s = 0.25  # the same where the whole gateway waits for it
 _KILLED_s = 5.0  # after SIGKILL: what is still there hangs in the kernel
 _STOP_KILLED_s = 0.25
-_NOISE_s = 0.1
-_PAUSE_s = 1.0
+_HELD_s = 0.5  # until it is looked again whether somebody still has its device
+_UNBORN_s = 10.0  # the longest pause after a fork that failed: to try costs next to nothing
 UNKILLABLE = "survives SIGKILL: it hangs in the kernel, most likely in its device; nothing else is started on that device"
-
-
-class State(enum.StrEnum):
-    """Part of the contract."""
-
-    STARTING = "STARTING"
-    RUNNING = "RUNNING"
-    BACKOFF = "BACKOFF"
-    STOPPING = "STOPPING"
-    EXITED = "EXITED"
-    QUARANTINED = "QUARANTINED"
-
-
-class Do(enum.Enum):
-    """What the loop is to do with the process."""
-
-    START = enum.auto()
-    TERMINATE = enum.auto()
-    ABORT = enum.auto()
-    KILL = enum.auto()
-
-
-class Change(msgspec.Struct, frozen=True):
-    """One change of state, for the log."""
-
-    state: State
-    why: str
-    wait_s: float = 0.0  # until the next try, in BACKOFF and QUARANTINED
 
 
 class _Aim(enum.Enum):
@@ -74,10 +45,17 @@ class Child:
         self.said = ""  # its own status line
         self._random = random
         self._failures: tuple[float, ...] = ()
+        self._unborn = 0  # forks that failed since the last that did not
+        self._next: ChildSpec | None = None  # for the process after the present one
         self._aim = _Aim.RUN
         self._blame = ""
         self._ladder: list[tuple[Do | None, float]] = []
         self._changes: list[Change] = []
+
+    @property
+    def wanted(self) -> ChildSpec:
+        """What it is to run, at the latest once its present process has ended."""
+        return self._next or self.spec
 
     def changes(self) -> list[Change]:
         """Those since the last call."""
@@ -90,15 +68,22 @@ class Child:
 
     def started(self, now: float) -> None:
         """There is a process."""
-        self.alive, self.starts, self.started_at = True, self.starts + 1, now
+        self.alive, self.starts, self.started_at, self._unborn = True, self.starts + 1, now, 0
         self.heard_at, self.health, self.said = None, None, ""
         self.due = now + self.spec.grace_s
         self._become(State.STARTING, self.why)
 
     def unstartable(self, now: float, why: str) -> None:
-        """There is no process, for want of memory or the like; counts as a failure."""
-        self.started_at = now
-        self.ended(now, why)
+        """There is no process, for want of memory or the like. The machine's fault: tried for ever, and never quarantined for it."""
+        self.settled = True
+        self._wait(now, State.BACKOFF, why, backoff(self._unborn, self.spec.policy.base_s, _UNBORN_s, 0.2, self._random))
+        self._unborn += 1
+
+    def hold(self, now: float, why: str) -> None:
+        """It is due, but must not start yet."""
+        self.due = now + _HELD_s
+        if self.why != why:
+            self._become(self.state, why)
 
     def heard(self, now: float, fields: dict[str, str]) -> None:
         """It sent a datagram: any is a sign of life."""
@@ -124,6 +109,7 @@ class Child:
         """The process is gone; `reason` in plain words."""
         self.alive = False
         self.due = math.inf
+        self.spec, self._next = self.wanted, None
         last_words = f"{self.said} ({reason})" if self.said else reason
         blame, self._blame = self._blame or last_words, ""
         if self._aim is _Aim.REST:
@@ -172,6 +158,27 @@ class Child:
             self._run_at_once(now)
         return None
 
+    def refresh(self, spec: ChildSpec) -> None:
+        """The same settings, read again: nothing to do, but what is started from now on is started from these."""
+        if self._next is None:
+            self.spec = spec
+        else:
+            self._next = spec
+
+    def adopt(self, spec: ChildSpec, now: float) -> Do | None:
+        """Other settings, or new ones for a child that was to stay away: a fresh process with them, and what was is forgotten."""
+        self._failures, self._unborn, self.settled = (), 0, False
+        if self.alive:
+            self._next, self._aim = spec, _Aim.RUN_AT_ONCE
+            if self.state is State.EXITED:
+                self._become(State.STOPPING, UNKILLABLE)
+            return None if self.state is State.STOPPING else self._terminate(now, "its configuration changed")
+        self.spec, self._aim = spec, _Aim.RUN
+        if self.state is not State.STARTING:  # else it waits for its turn
+            self._become(State.STARTING, "")
+            self.due = now
+        return None
+
     def kill(self, now: float) -> Do | None:
         """Stop, now."""
         if not self.alive:
@@ -208,12 +215,15 @@ class Child:
         self._failures = remember(policy, self._failures, now - self.started_at, now)
         decision = decide(policy, self._failures, now, self._random)
         if isinstance(decision, Quarantine):
-            self.due = now + decision.probe_after_s
-            self._become(State.QUARANTINED, f"{reason}; {policy.burst} failures in a row, next try in {decision.probe_after_s:g} s")
+            why = f"{reason}; {policy.burst} failures in a row, next try in {decision.probe_after_s:g} s"
+            self._wait(now, State.QUARANTINED, why, decision.probe_after_s)
         else:
-            self.due = now + decision.after_s
-            self._become(State.BACKOFF, reason)
-        self._changes[-1] = Change(self.state, self.why, self.due - now)
+            self._wait(now, State.BACKOFF, reason, decision.after_s)
+
+    def _wait(self, now: float, state: State, why: str, seconds: float) -> None:
+        self.due = now + seconds
+        self._become(state, why)
+        self._changes[-1] = Change(state, why, seconds)
 
     def _run_at_once(self, now: float) -> None:
         self._aim = _Aim.RUN
@@ -223,15 +233,3 @@ class Child:
     def _become(self, state: State, why: str) -> None:
         self.state, self.why = state, why
         self._changes.append(Change(state, why))
-
-
-def excused_s(elapsed_s: float, planned_s: float) -> float:
-    """Of the time since the last turn of the loop, how much no child is to blame for, given how long the turn should have taken.
-
-    A loop that was late was not listening, and what held it up (a busy machine, a suspended one) held up the children as well.
-    Scheduling noise is nobody's excuse; after a pause everyone gets the whole time, since all woke up together.
-    """
-    late_s = elapsed_s - planned_s
-    if late_s < _NOISE_s:
-        return 0.0
-    return elapsed_s if late_s > _PAUSE_s else late_s

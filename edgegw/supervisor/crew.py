@@ -6,9 +6,10 @@ import selectors
 import signal
 from collections.abc import Iterable
 
-from edgegw.supervisor.child import Child, Do
+from edgegw.supervisor.child import Child
 from edgegw.supervisor.family import Order
-from edgegw.supervisor.fork import Nursery, Process
+from edgegw.supervisor.fork import Nursery, Process, why_not
+from edgegw.supervisor.words import Do
 
 _SIGNALS = {Do.TERMINATE: signal.SIGTERM, Do.ABORT: signal.SIGABRT, Do.KILL: signal.SIGKILL}
 
@@ -54,7 +55,7 @@ class Crew:
         try:
             process = self._nursery.start(child.spec)
         except OSError as error:
-            child.unstartable(now, f"could not be started: {error.strerror}")
+            child.unstartable(now, why_not(error))
             return
         self._selector.register(process, selectors.EVENT_READ, child)
         self._processes[child.spec.name] = process

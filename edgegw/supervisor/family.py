@@ -1,13 +1,16 @@
-"""The children together, still pure: who starts when, who stops when, and when start-up is over."""
+"""The children together, still pure: who starts when, who stops when, when start-up is over, and what another plan changes."""
 
 from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from edgegw.supervisor.child import Child, Do, State
-from edgegw.supervisor.spec import BRIDGE
+import msgspec
+
+from edgegw.supervisor.child import Child
+from edgegw.supervisor.spec import BRIDGE, ChildSpec
+from edgegw.supervisor.words import Do, State
 
 Order = tuple[Child, Do]
 
@@ -20,14 +23,22 @@ class Phase(enum.StrEnum):
     STOPPING = "stopping"
 
 
+class Renewal(msgspec.Struct, frozen=True):
+    """What another plan changes, as names of processes."""
+
+    started: list[str] = []
+    stopped: list[str] = []
+    restarted: list[str] = []
+    unchanged: list[str] = []
+
+
 class Family:
     """Bridge first, workers once it is ready or its grace is over; the reverse on the way down."""
 
     def __init__(self, children: Sequence[Child]) -> None:
-        self.children = tuple(children)
+        self.children = tuple(children)  # those that are leaving stand at the end
         self.phase = Phase.STARTING
-        self._bridges = [child for child in children if child.spec.role == BRIDGE]
-        self._workers = [child for child in children if child.spec.role != BRIDGE]
+        self._leaving: set[str] = set()  # no longer wanted, and not gone yet
         self._workers_due = -math.inf
         self._workers_started = False
         self._bridge_told = False
@@ -44,9 +55,10 @@ class Family:
             return [*self._ticks(now), *self._after_workers(now)]
         if not self._workers_started and (now >= self._workers_due or self._bridge_runs()):
             self._workers_started = True
-            for worker in self._workers:
-                worker.start(now)
-        if self._workers_started and self._bridge_runs() and all(child.settled for child in self.children):
+            for worker in self._staying:
+                if worker.spec.role != BRIDGE:
+                    worker.start(now)
+        if self._workers_started and self._bridge_runs() and self.settled:
             self.phase = Phase.RUNNING
         return self._ticks(now)
 
@@ -65,11 +77,42 @@ class Family:
     def restart(self, names: Iterable[str], now: float) -> list[Order]:
         """Fresh processes for these, processes or sensors; names must be known."""
         wanted = set(names)
-        return _orders((child, child.restart(now)) for child in self.children if wanted & _names(child))
+        return _orders((child, child.restart(now)) for child in self._staying if wanted & _names(child))
+
+    def renew(self, specs: Sequence[ChildSpec], hire: Callable[[ChildSpec], Child], now: float) -> tuple[Renewal, list[Order]]:
+        """Run these from now on: whose fingerprint is the same goes on untouched, the others start, restart, or stop for good.
+
+        `hire` makes a child. Not while stopping.
+        """
+        known = {child.spec.name: child for child in self.children}
+        wanted = {spec.name for spec in specs}
+        renewal, asked = Renewal(), []
+        children = []
+        for spec in specs:
+            child = known.get(spec.name)
+            if child is None:
+                children.append(self._welcome(hire(spec), now))
+                renewal.started.append(spec.name)
+            else:
+                children.append(child)
+                asked.append((child, self._renewed(child, spec, renewal, now)))
+        for child in [child for child in self._staying if child.spec.name not in wanted]:
+            self._leaving.add(child.spec.name)
+            renewal.stopped.append(child.spec.name)
+            asked.append((child, child.stop(now)))
+        self.children = (*children, *(child for child in self.children if child.spec.name not in wanted))
+        return renewal, _orders(asked)
+
+    def part(self) -> None:
+        """Forget those that left for good; to be called when their last change has been told."""
+        gone = {child.spec.name for child in self.children if child.state is State.EXITED and not child.alive} & self._leaving
+        if gone:
+            self._leaving -= gone
+            self.children = tuple(child for child in self.children if child.spec.name not in gone)
 
     def names(self) -> list[str]:
         """What can be restarted: processes, and the sensors that they read, in the order of start."""
-        return list(dict.fromkeys(name for child in self.children for name in (*child.spec.sensors, child.spec.name)))
+        return list(dict.fromkeys(name for child in self._staying for name in (*child.wanted.sensors, child.spec.name)))
 
     def bridge_heard(self, now: float) -> bool:
         """Whether the bridge has given a sign of life within its time."""
@@ -79,9 +122,15 @@ class Family:
 
     def summary(self) -> str:
         """One line for people."""
-        running = sum(worker.state is State.RUNNING for worker in self._workers)
+        workers = [child for child in self._staying if child.spec.role != BRIDGE]
+        running = sum(worker.state is State.RUNNING for worker in workers)
         bridge = "" if self._bridge_runs() or self.phase is Phase.STOPPING else "; the bridge is not running"
-        return f"{self.phase.value}: {running} of {len(self._workers)} sensors running{bridge}"
+        return f"{self.phase.value}: {running} of {len(workers)} sensors running{bridge}"
+
+    @property
+    def settled(self) -> bool:
+        """Everybody who stays has been running or has failed at least once."""
+        return all(child.settled for child in self._staying)
 
     @property
     def done(self) -> bool:
@@ -93,8 +142,34 @@ class Family:
         """Those that no signal could end."""
         return [child.spec.name for child in self.children if child.state is State.EXITED and child.alive]
 
+    @property
+    def _bridges(self) -> list[Child]:
+        return [child for child in self.children if child.spec.role == BRIDGE]
+
+    @property
+    def _workers(self) -> list[Child]:
+        return [child for child in self.children if child.spec.role != BRIDGE]
+
+    @property
+    def _staying(self) -> list[Child]:
+        return [child for child in self.children if child.spec.name not in self._leaving]
+
     def _bridge_runs(self) -> bool:
         return all(bridge.state is State.RUNNING for bridge in self._bridges)
+
+    def _welcome(self, child: Child, now: float) -> Child:
+        if self._workers_started or child.spec.role == BRIDGE:
+            child.start(now)
+        return child
+
+    def _renewed(self, child: Child, spec: ChildSpec, renewal: Renewal, now: float) -> Do | None:
+        if spec.name not in self._leaving and child.wanted.fingerprint == spec.fingerprint:
+            renewal.unchanged.append(spec.name)
+            child.refresh(spec)
+            return None
+        (renewal.started if spec.name in self._leaving else renewal.restarted).append(spec.name)
+        self._leaving.discard(spec.name)
+        return child.adopt(spec, now)
 
     def _after_workers(self, now: float) -> list[Order]:
         if self._bridge_told or any(worker.state is not State.EXITED for worker in self._workers):
@@ -103,11 +178,23 @@ class Family:
         return _orders((bridge, bridge.stop(now)) for bridge in self._bridges)
 
     def _ticks(self, now: float) -> list[Order]:
-        return _orders((child, child.tick(now)) for child in self.children)
+        return _orders((child, self._tick(child, now)) for child in self.children)
+
+    def _tick(self, child: Child, now: float) -> Do | None:
+        holder = self._holder(child) if now >= child.due and not child.alive else None
+        if holder:
+            child.hold(now, f"waits for the process of {holder}, which still has the same device or sensor")
+            return None
+        return child.tick(now)
+
+    def _holder(self, child: Child) -> str | None:
+        """Who is alive and has what `child` would open: after a reload a device may stand under another name."""
+        others = (other for other in self.children if other is not child and other.alive)
+        return next((other.spec.name for other in others if other.spec.claims & child.spec.claims), None)
 
 
 def _names(child: Child) -> set[str]:
-    return {child.spec.name, *child.spec.sensors}
+    return {child.spec.name, *child.wanted.sensors}
 
 
 def _orders(answers: Iterable[tuple[Child, Do | None]]) -> list[Order]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import faulthandler
 import gc
 import os
@@ -23,6 +24,12 @@ _PR_SET_NAME = 15  # prctl(2)
 _NAME_bytes = 15
 _STDERR = 2
 _STANDARD_FDS = 3
+_SHORT_OF: Mapping[int, str] = {  # what fork(2) and pidfd_open(2) want → what to look at
+    errno.EAGAIN: "this user has as many processes as it may (ulimit -u, or TasksMax= of the unit)",
+    errno.ENOMEM: "the machine is short of memory",
+    errno.EMFILE: "the supervisor has as many files open as it may (ulimit -n, or LimitNOFILE= of the unit)",
+    errno.ENFILE: "the machine has as many files open as it may (fs.file-max)",
+}
 _REASONS: Mapping[int, str] = {Exit.IO: "ended itself (exit code 74), for its device or disk to get a fresh process"}
 
 
@@ -122,6 +129,12 @@ class Nursery:
         os.environ["WATCHDOG_USEC"] = str(round(spec.watchdog_s * 1e6))
         os.environ["WATCHDOG_PID"] = str(os.getpid())
         faulthandler.enable(_STDERR)  # SIGABRT, sent to a child that hangs, shows where
+
+
+def why_not(error: OSError) -> str:
+    """Why a child could not be started, and what to look at."""
+    found = _SHORT_OF.get(error.errno or 0)
+    return f"could not be started: {error.strerror}{f': {found}' if found else ''}; it is tried again"
 
 
 def _held(pid: int) -> Process:

@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import selectors
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from edgegw.clock import NS_PER_S, Clock
 from edgegw.control import ControlServer
 from edgegw.errors import Exit
 from edgegw.notify import NotifySocket
-from edgegw.supervisor.child import Change, Child, State, excused_s
+from edgegw.supervisor.child import Child
 from edgegw.supervisor.crew import Crew
+from edgegw.supervisor.errand import Errand
 from edgegw.supervisor.family import Family
 from edgegw.supervisor.inbox import Inbox
+from edgegw.supervisor.lateness import excused_s
+from edgegw.supervisor.logs import Log, Logger
+from edgegw.supervisor.reload import Reloader
 from edgegw.supervisor.spec import WORKER
 from edgegw.supervisor.status import Desk
 from edgegw.supervisor.upward import Upward
+from edgegw.supervisor.words import Change, State
 
 TURN_s = 0.5  # the longest wait: what passes inside one wait cannot be told from a pause of the whole machine
-
-
-class Logger(Protocol):
-    """As structlog's."""
-
-    def info(self, event: str, **fields: object) -> object:
-        """A state changed as it should."""
-
-    def warning(self, event: str, **fields: object) -> object:
-        """Something went wrong and is being dealt with."""
-
-    def error(self, event: str, **fields: object) -> object:
-        """Somebody should look."""
-
-
-class Log(Protocol):
-    """Where loggers come from; drain() moves on what they were given and never blocks."""
-
-    def logger(self, **fields: object) -> Logger:
-        """One that adds these fields to every line."""
-
-    def drain(self) -> object:
-        """Called once a turn, for there is no thread."""
 
 
 class Outside(NamedTuple):
@@ -50,6 +32,7 @@ class Outside(NamedTuple):
     ears: NotifySocket
     control: ControlServer
     desk: Desk
+    reloader: Reloader
     upward: Upward
 
 
@@ -63,7 +46,6 @@ class Loop:
         self._log = log
         self._clock = clock
         self._turned = self._now()
-        self._loggers = {child.spec.name: log.logger(**_who(child)) for child in family.children}
 
     def run(self, selector: selectors.BaseSelector) -> int:
         """Until everything has stopped; the exit code. The crew's processes report through the same selector."""
@@ -84,11 +66,14 @@ class Loop:
         self._hear(now)
         for child in [key.data for key, _ in ready if isinstance(key.data, Child)]:
             self._crew.reap(child, now)
+        if any(isinstance(key.data, Errand) for key, _ in ready):
+            self._outside.reloader.kept()
         self._report()  # so that the log tells what ended before it tells what was done about it
         self._requests(now)
         self._crew.obey(self._family.turn(now), now)
         self._outside.upward.turn(now)
         self._report()
+        self._outside.reloader.keep()
         self._log.drain()
 
     def _excuse(self, elapsed_s: float, planned_s: float) -> None:
@@ -104,15 +89,22 @@ class Loop:
                 child.heard(now, fields)
 
     def _requests(self, now: float) -> None:
-        for _ in range(self._outside.inbox.stops()):
+        asked = self._outside.inbox.asked()
+        for _ in range(asked.stops):
             self._crew.obey(self._family.stop(now), now)
+        if asked.reload:
+            self._outside.desk.hear_sighup()
         self._outside.control.turn(now)
         self._crew.obey(self._outside.desk.orders(), now)
 
     def _report(self) -> None:
         for child in self._family.children:
             for change in child.changes():
-                _write(self._loggers[child.spec.name], change, self._crew.pid(child))
+                _write(self._logger(child), change, self._crew.pid(child))
+        self._family.part()
+
+    def _logger(self, child: Child) -> Logger:
+        return self._log.logger(**_who(child))
 
     def _now(self) -> float:
         return self._clock.monotonic_ns() / NS_PER_S

@@ -95,10 +95,24 @@ def _lock(fd: int, what: str) -> None:
 
 
 def _holder(fd: int) -> str:
-    """The pid that the holder wrote, where there is one."""
-    with contextlib.suppress(OSError, ValueError):
-        return f" (pid {int(os.pread(fd, 32, 0))})"
-    return ""
+    """Who holds the lock. The kernel knows; what stands in the file is of the one before, while the one that won is about to write."""
+    pid = _locker(fd)
+    if not pid:
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(os.pread(fd, 32, 0))
+    return f" (pid {pid})" if pid else ""
+
+
+def _locker(fd: int) -> int:
+    """The pid in /proc/locks; 0 where it cannot be told (a file system with device numbers of its own, another pid namespace)."""
+    about = os.fstat(fd)
+    file = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
+    with contextlib.suppress(OSError, ValueError), open("/proc/locks", encoding="ascii") as locks:
+        for line in locks:
+            words = line.split()
+            if words[1] == "FLOCK" and words[5] == file:
+                return max(0, int(words[4]))
+    return 0
 
 
 @contextlib.contextmanager

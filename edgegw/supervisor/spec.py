@@ -25,3 +25,5 @@ class ChildSpec(msgspec.Struct, frozen=True):
     watchdog_s: float = 3.0  # silence that means it hangs, once it has said READY; it should beat every third of that
     stop_s: float = 3.0  # between SIGTERM and force
     sensors: tuple[str, ...] = ()  # whom to restart it for, beside its own name
+    fingerprint: str = ""  # of all the settings that the body depends on: another one means that it has to be restarted
+    claims: frozenset[str] = frozenset()  # what only one process may have at a time, its device above all

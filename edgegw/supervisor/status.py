@@ -1,7 +1,8 @@
-"""What the control socket is told: status, restart, stop."""
+"""What the control socket is told: status, restart, reload, stop."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 
@@ -9,19 +10,20 @@ import msgspec
 
 from edgegw.clock import NS_PER_S, Clock
 from edgegw.control import Declined
-from edgegw.errors import Exit
+from edgegw.errors import EdgegwError, Exit
 from edgegw.supervisor.child import Child
 from edgegw.supervisor.crew import Crew
 from edgegw.supervisor.family import Family, Order, Phase
+from edgegw.supervisor.reload import Reloader
 
 
 class Desk:
     """Answers requests and collects the orders that follow from them; the loop carries them out in the same turn."""
 
-    def __init__(self, family: Family, crew: Crew, about: Mapping[str, str | int | float | None], clock: Clock) -> None:
+    def __init__(self, family: Family, crew: Crew, reloader: Reloader, clock: Clock) -> None:
         self._family = family
         self._crew = crew
-        self._about = dict(about)
+        self._reloader = reloader
         self._clock = clock
         self._started = self._now()
         self._orders: list[Order] = []
@@ -32,10 +34,17 @@ class Desk:
             return self._status()
         if verb == "restart":
             return self._restart(arguments.get("sensors"))
+        if verb == "reload":
+            return self._reload()
         if verb == "stop":
             self._orders += self._family.stop(self._now())
             return {"state": self._family.phase}
-        raise Declined(f"this gateway does not know the verb {verb!r}; it knows status, restart and stop", Exit.USAGE)
+        raise Declined(f"this gateway does not know the verb {verb!r}; it knows status, restart, reload and stop", Exit.USAGE)
+
+    def hear_sighup(self) -> None:
+        """Reload. Nobody waits for an answer: how it went is in the log and in the status."""
+        with contextlib.suppress(EdgegwError):
+            self._reload()
 
     def orders(self) -> list[Order]:
         """Those since the last call."""
@@ -54,13 +63,19 @@ class Desk:
         self._orders += self._family.restart(sensors, self._now())
         return {"restarting": sensors}
 
+    def _reload(self) -> Mapping[str, object]:
+        renewal, orders = self._reloader.reload(self._now())
+        self._orders += orders
+        return {**self._reloader.plan.about, **msgspec.structs.asdict(renewal)}
+
     def _status(self) -> Mapping[str, object]:
         now = self._now()
         return {
-            **self._about,
+            **self._reloader.plan.about,
             "pid": os.getpid(),
             "uptime_s": round(now - self._started, 3),
             "state": self._family.phase,
+            "reload": self._reloader.outcome,
             "children": [self._of(child, now) for child in self._family.children],
         }
 

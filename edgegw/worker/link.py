@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from edgegw import codec
+from edgegw import codec, failpoint
 from edgegw.clock import NS_PER_S, Clock
-from edgegw.codec import Ack, Again, Hello, Push, Welcome
+from edgegw.codec import Ack, Again, Held, Hello, Push, Welcome
 from edgegw.errors import CodecError
 from edgegw.reading import Run
 from edgegw.worker.window import Window
@@ -72,13 +72,18 @@ class Link:
             case Ack(run=self._run, committed=committed) if self._welcomed:
                 if self._window.acknowledge(committed):
                     self._heard_ns = now
+            case Held(run=self._run, number=number) if self._welcomed and number >= self._window.last_sent:
+                self._heard_ns = now  # nothing was lost on the way, and a new connection would not make the disk any faster
             case Again():
                 self._begin()
 
     def _send(self, push: Push) -> bool:
         if self._window.in_flight == 0:
             self._heard_ns = self._clock.monotonic_ns()  # only from now on an answer is due
-        return self._end.send(codec.encode(push))
+        failpoint.hit("worker.before_push")
+        sent = self._end.send(codec.encode(push))
+        failpoint.hit("worker.after_push")
+        return sent
 
     def _overdue(self) -> bool:
         due = not self._welcomed or self._window.in_flight > 0

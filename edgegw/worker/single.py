@@ -38,7 +38,9 @@ def work_on(sensor: SensorSettings, settings: Settings, process: Process, *, may
         pulse = Pulse(run, window, link, recovery, process.notifier, process.clock)
         outlet = Outlet(window, link, tally, pulse, sensor.linger_s, process.clock)
         stamp = Stamp(run, sensor, process.clock)
-        return Worker(_calibrated(found, sensor, settings), stamp, outlet, recovery, process).work(sensor.options)
+        told = Worker(_calibrated(found, sensor, settings), stamp, outlet, recovery, process).work(sensor.options)
+        tally.leave(window.size)
+        return told
     finally:
         end.close()
         tally.close()
@@ -64,6 +66,7 @@ def _run(found: driver.Driver, sensor: SensorSettings, settings: Settings, proce
         boot_id=clock.boot_id(),
         started_ns=process.clock.wall_ns(),
         fields=found.field_names(),
+        window=sensor.window,
     )
 
 

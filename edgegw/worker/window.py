@@ -41,6 +41,11 @@ class Window:
         """Batches sent and not acknowledged."""
         return len(self._sent)
 
+    @property
+    def last_sent(self) -> int:
+        """Number of the last batch in flight; -1 where there is none."""
+        return self._sent[-1].number if self._sent else -1
+
     def add(self, kind: str, reading: Reading, attachment: Attachment | None = None) -> None:
         """Take in a reading, or drop one by the policy."""
         self.produced += 1

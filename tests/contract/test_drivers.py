@@ -10,14 +10,19 @@ from edgegw import driver
 from edgegw.testing.drivers import DriverContract
 
 # Numbers of dimension one by definition: a unit would be invented.
-PLAIN = {"luminosity", "sharpness", "score", "fps"}
+PLAIN = {"luminosity", "sharpness", "score", "fps", "value"}
 # What no machine has; and a Bluetooth sensor that keeps quiet, for a real address would ask whatever radio this machine has.
 ABSENT: Mapping[str, Mapping[str, object]] = {
     "camera": {"source": "/dev/video97"},
     "hcsr04": {"device": "virtual?advertising=0"},
+    "metronome": {"journal": "/not/there"},
     "mpu6050": {"bus": 97},
     "tfluna": {"port": "/dev/serial/by-id/usb-not-there"},
 }
+
+
+# No twin of it is needed: it is made of software itself.
+ITSELF: Mapping[str, Mapping[str, object]] = {"metronome": {}}
 
 
 def test_there_are_drivers() -> None:
@@ -35,3 +40,4 @@ class TestOurs(DriverContract):
     def each(self, request: pytest.FixtureRequest) -> None:
         self.driver = request.param
         self.absent = ABSENT.get(request.param)
+        self.options = ITSELF.get(request.param)

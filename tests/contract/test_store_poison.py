@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from edgegw.errors import Rejected
-from edgegw.reading import Letter, Quality, Reading, Stored
+from edgegw.reading import Letter, Quality, Reading, Run, Stored
 from tests.contract.conftest import FACE, Subject, seqs
 from tests.records import START_ns, a_reading, a_record, a_run, lidar
 
@@ -82,6 +82,48 @@ def test_names_that_may_not_go_into_sql_are_rejected(subject: Subject, kinds: di
         subject.store.deliver([a_record(a_run(kinds=kinds), [a_reading(0, [1] * len(fields))], kind)])
     subject.store.deliver([lidar(a_run(), [0])])
     assert subject.rows("SELECT COUNT(*) FROM run") == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["rUN", "gatEway", "sqlite_x"])
+def test_names_that_a_database_takes_for_others_are_rejected(subject: Subject, kind: str) -> None:
+    """SQLite folds the case of tables: a kind rUN would be written into the table of runs, and sqlite_x never be made."""
+    kinds = {kind: {"x": "float"}}
+    with pytest.raises(Rejected, match="the name is taken"):
+        subject.store.deliver([a_record(a_run(kinds=kinds), [a_reading(0, [1.0])], kind)])
+    subject.store.deliver([lidar(a_run(), [0])])
+    assert subject.rows("SELECT COUNT(*) FROM run") == [(1,)]
+
+
+def test_a_field_beside_one_of_ours_that_differs_in_case_only_is_rejected(subject: Subject) -> None:
+    """A database cannot have both, and would answer for ever that the column is there already."""
+    kinds = {"camera": {"fpS": "float"}}
+    with pytest.raises(Rejected, match="'fpS' beside 'fps'"):
+        subject.store.deliver([a_record(a_run(kinds=kinds), [a_reading(0, [1.0])], "camera")])
+    subject.store.deliver([lidar(a_run(), [0])])
+    assert seqs(subject) == [0]
+
+
+@pytest.mark.parametrize("time_ns", [253_402_300_800 * 10**9, -30_610_224_000 * 10**9 - 1, 10**30, -(10**30)])
+def test_a_moment_of_no_calendar_is_rejected(subject: Subject, time_ns: int) -> None:
+    """Before the year 1000 and after 9999 no column takes it: poison with a sentence, also as the start of a run; and it can be buried."""
+    bad = a_reading(0, (1.0, 1, 1.0), time_ns)
+    for record in (a_record(a_run(1), [bad]), lidar(msgspec.structs.replace(a_run(2), started_ns=time_ns), [0])):
+        with pytest.raises(Rejected, match="outside of the years 1000 to 9999") as caught:
+            subject.store.deliver([record])
+        assert caught.value.code == "time"
+    subject.store.bury(Letter(subject.store.name, a_run(), "lidar", bad, "time", "when?", START_ns))
+    subject.store.deliver([lidar(a_run(), [1])])
+    assert seqs(subject) == [1]
+
+
+def test_bury_takes_names_and_numbers_of_any_size(subject: Subject) -> None:
+    """What came with the poison is cut to what the columns take: a letter that cannot be buried would stop the sink for ever."""
+    odd = Run("g" * 300, "s" * 300, "d", "run-\N{SNOWMAN}-" + "r" * 300, "b", START_ns, a_run().fields)
+    for seq in (0, 2**64 - 1):
+        for _ in range(2):
+            reading = a_reading(seq, (1.0, 2**70, "\ud83d"), 10**30)
+            subject.store.bury(Letter("mysql", odd, "k" * 300, reading, "c" * 300, "w" * 3000, START_ns))
+    assert subject.rows("SELECT COUNT(*), MAX(seq), MIN(JSON_VALID(reading)) FROM dead_letter") == [(2, 2**63 - 1, 1)]
 
 
 def test_bury_keeps_the_reading_and_its_reason_once(subject: Subject) -> None:

@@ -155,6 +155,16 @@ def test_a_kind_of_another_drivers_making(subject: Subject) -> None:
     assert subject.store.stored() == {("front", a_run(1).id): Stored(1, 0, 0), ("front", a_run(2).id): Stored(1, 1, 1)}
 
 
+def test_kinds_and_fields_that_differ_in_case_only(subject: Subject) -> None:
+    """Whether a database takes them for one or for two, every reading is stored."""
+    kinds = [{"doorA": {"open": "int"}}, {"doora": {"open": "int"}}, {"doora": {"opeN": "int"}}]
+    for number, of in enumerate(kinds):
+        subject.prepare(of)
+        ((kind, _),) = of.items()
+        subject.store.deliver([a_record(a_run(number, kinds=of), [a_reading(seq, [seq]) for seq in range(3)], kind)])
+    assert subject.store.stored() == {("front", a_run(number).id): Stored(3, 0, 2) for number in range(3)}
+
+
 def test_fewer_and_reordered_fields(subject: Subject) -> None:
     """A driver that gives some of a kind's fields, in its own order, fills just those columns."""
     some = a_run(kinds={"imu": {"temperature_degC": "float", "acceleration_x_m_s2": "float"}})

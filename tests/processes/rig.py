@@ -18,25 +18,26 @@ from typing import Any
 
 import aio_pika
 import psutil
+from aio_pika.connection import make_url
 
 from edgegw.paths import Paths
 from edgegw.spool import Book, Reader
+from tests.processes.typed import REPOSITORY, Typed
 from tests.services.base import until
 from tests.services.mariadb import Database
 from tests.services.rabbitmq import Vhost
 
-REPOSITORY = Path(__file__).parents[2]
 Key = tuple[str, str, int]  # sensor, run, seq
 
 
-class Rig:
+class Rig(Typed):
     """One gateway in a short temporary directory; close() leaves nothing of it."""
 
     def __init__(self, sensors: int, hz: int, sinks: str) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="eg-", dir="/tmp"))
         self.names = [f"s{number}" for number in range(sensors)]
         self.paths = Paths(self.home / "run", self.home / "state")
-        self.config = self.home / "edgegw.toml"
+        super().__init__(self.home / "edgegw.toml")
         blocks = [f'[gateway]\nid = "rig"\nruntime_dir = "{self.paths.runtime}"\nstate_dir = "{self.paths.state}"', sinks]
         blocks += [
             f'[sensors.{name}]\ndriver = "tfluna"\nport = "{self.home}/dev/{at}"\nrate_hz = {hz}' for at, name in enumerate(self.names)
@@ -54,32 +55,6 @@ class Rig:
             cwd=REPOSITORY,
         )
         until(lambda: len(list((self.home / "dev").iterdir())) >= sensors, 30, "the virtual devices")
-
-    def run(self, *arguments: str, timeout_s: float = 90) -> subprocess.CompletedProcess[str]:
-        """One command, as typed; -c is added."""
-        command = [sys.executable, "-m", "edgegw", *arguments, "-c", str(self.config)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, cwd=REPOSITORY, check=False)
-
-    def start(self) -> None:
-        """`edgegw start`, which must succeed."""
-        done = self.run("start")
-        assert done.returncode == 0, done.stdout + done.stderr + self.logs()
-
-    def stop(self) -> None:
-        """`edgegw stop`, which must succeed."""
-        done = self.run("stop", "--timeout", "20")
-        assert done.returncode == 0, done.stdout + done.stderr + self.logs()
-
-    def status(self) -> dict[str, Any]:
-        """What `edgegw status --json` says."""
-        done = self.run("status", "--json")
-        assert done.stdout, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
-
-    def logs(self) -> str:
-        """All that was logged, for a failure."""
-        return self.run("logs").stdout[-8000:]
 
     def children(self) -> dict[str, psutil.Process]:
         """The gateway's processes by name, with the supervisor."""
@@ -128,7 +103,7 @@ def sinks_toml(vhost: Vhost, database: Database) -> str:
     """Both real sinks, as a user writes them."""
     server = database.gateway
     broker = f"amqp://{vhost.user}:{vhost.password}@{vhost.host}:{vhost.port}/{vhost.name}"
-    store = f"mysql://{server.user}:{server.password}@{server.host}:{server.port}/{server.database}"
+    store = f"mysql://{server.user}:{server.password()}@{server.host}:{server.port}/{server.database}"
     return f'[sinks.rabbitmq]\nurl = "{broker}"\n[sinks.mysql]\nurl = "{store}"\ntls = "off"'
 
 
@@ -174,9 +149,8 @@ class Consumer:
                 await asyncio.wait_for(self._stop.wait(), 0.5)
 
     async def _session(self) -> None:
-        v, ended = self._vhost, asyncio.Event()
-        connection = await aio_pika.connect(host=v.host, port=v.port, login=v.user, password=v.password, virtualhost=v.name, timeout=5)
-        async with connection:
+        ended = asyncio.Event()
+        async with await self._connected() as connection:
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=200)
             queue = await channel.declare_queue("edgegw.readings", passive=True)
@@ -185,6 +159,17 @@ class Consumer:
             while not ended.is_set() and not self._stop.is_set():
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(ended.wait(), 0.2)
+
+    async def _connected(self) -> aio_pika.Connection:
+        """Closed where it fails: aio-pika's __del__ would want to, in whichever thread collects the garbage, and that one has no loop."""
+        v = self._vhost
+        connection = aio_pika.Connection(make_url(host=v.host, port=v.port, login=v.user, password=v.password, virtualhost=v.name))
+        try:
+            await connection.connect(timeout=5)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
 
     async def _note(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
         body = json.loads(message.body)

@@ -1,6 +1,7 @@
-"""A gateway whose children do nothing but behave or misbehave: `python supervised.py RUNTIME STATE PLAN`, PLAN being JSON.
+"""A gateway whose children do nothing but behave or misbehave: `python supervised.py RUNTIME STATE PLAN`, PLAN being a JSON file.
 
-PLAN: {"children": [{"name", "role", "body", ...numbers of ChildSpec}], "policy": {numbers of RestartPolicy}}.
+PLAN: {"children": [{"name", "role", "body", ...numbers of ChildSpec}], "policy": {numbers of RestartPolicy}}, or {"wrong": [...]}
+for a configuration with these problems. It is read again at a reload, and "last-good" beside it names the children of what was kept.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgegw.clock import SystemClock
-from edgegw.errors import EdgegwError
+from edgegw.errors import ConfigError, EdgegwError, Problem
 from edgegw.notify import Notifier
 from edgegw.paths import Paths
 from edgegw.retry import RestartPolicy
-from edgegw.supervisor import BRIDGE, WORKER, ChildSpec, run
+from edgegw.supervisor import BRIDGE, WORKER, ChildSpec, Plan, run
 
 Body = Callable[[int], int]
 
@@ -58,6 +61,12 @@ def spins(_lifeline: int) -> int:
     return sum(0 for _ in iter(int, 1))
 
 
+def holds_gil(_lifeline: int) -> int:
+    """Ready, and then in a C function that keeps the interpreter's lock, as a bad extension module does."""
+    Notifier.from_environment(os.environ).ready()
+    return int(ctypes.PyDLL(None).sleep(3600))
+
+
 def lifeline_only(lifeline: int) -> int:
     """Its death signal taken away: only the lifeline can tell it that it is alone."""
     ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
@@ -73,7 +82,7 @@ def blind(_lifeline: int) -> int:
         notifier.beat()
 
 
-BODIES: dict[str, Body] = {body.__name__: body for body in (beats, deaf, crashes, leaves, mute, spins, lifeline_only, blind)}
+BODIES: dict[str, Body] = {body.__name__: body for body in (beats, deaf, crashes, leaves, mute, spins, holds_gil, lifeline_only, blind)}
 
 
 def _live(lifeline: int, notifier: Notifier, *, heed: bool = True) -> int:
@@ -113,7 +122,7 @@ class Stderr:
         return Stderr(**self._fields, **fields)
 
     def info(self, event: str, **fields: object) -> None:
-        print(json.dumps({"event": event, **self._fields, **fields}), file=sys.stderr, flush=True)
+        print(json.dumps({"event": event, "at": time.monotonic(), **self._fields, **fields}), file=sys.stderr, flush=True)
 
     warning = error = info
 
@@ -121,16 +130,34 @@ class Stderr:
         pass
 
 
-def main(runtime: str, state: str, plan: str) -> int:
-    """The exit code of the gateway."""
-    told = json.loads(plan)
+def load(file: Path) -> Plan:
+    """The plan in `file`. Raises ConfigError."""
+    told = json.loads(file.read_text())
+    if "wrong" in told:
+        raise ConfigError([Problem(str(file), 1, "sensors.front", what) for what in told["wrong"]])
     policy = RestartPolicy(**told.get("policy", {}))
     policies = {WORKER: policy, BRIDGE: RestartPolicy(quarantines=False, max_s=5)}
-    specs = [ChildSpec(**{**child, "body": BODIES[child["body"]], "policy": policies[child["role"]]}) for child in told["children"]]
+    specs = [_spec(child, policies[child["role"]]) for child in told["children"]]
+    names = " ".join(spec.name for spec in specs)
+    return Plan(tuple(specs), {"gateway": "test", "version": "0", "config": str(file)}, partial(_keep, file, names))
+
+
+def _spec(child: dict[str, Any], policy: RestartPolicy) -> ChildSpec:
+    settings = {**child, "body": BODIES[child["body"]], "policy": policy, "claims": frozenset(child.get("claims", ()))}
+    return ChildSpec(**settings, fingerprint=json.dumps(child, sort_keys=True))
+
+
+def _keep(file: Path, names: str, _lifeline: int) -> int:
+    file.with_name("last-good").write_text(names)
+    return 0
+
+
+def main(runtime: str, state: str, plan: str) -> int:
+    """The exit code of the gateway."""
     upstream = Notifier.from_environment(os.environ)
-    about = {"gateway": "test", "version": "0"}
+    again = partial(load, Path(plan))
     try:
-        return run(specs, Paths(Path(runtime), Path(state)), log=Stderr(), upstream=upstream, about=about, clock=SystemClock())
+        return run(again(), Paths(Path(runtime), Path(state)), log=Stderr(), upstream=upstream, load=again, clock=SystemClock())
     except EdgegwError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -4,143 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from edgegw.control import Declined, NoAnswer, ask, stop_and_wait
-from edgegw.errors import Exit, NotRunning
-from edgegw.paths import Paths
+from edgegw.control import Declined, ask, stop_and_wait
+from edgegw.errors import Exit
+from tests.processes.rig import load_s
+from tests.processes.stand import Gateway, Held, PATIENCE_s, a_gateway, bridge, worker
 from tests.services.base import until
-
-SCRIPT = Path(__file__).with_name("supervised.py")
-ROOT = SCRIPT.parents[2]
-PATIENCE_s = 30
-SNAPPY = {"base_s": 0.05, "max_s": 0.2, "period_s": 60, "burst": 5, "probe_s": 600}
-
-Told = dict[str, Any]
-
-
-def bridge(body: str = "beats", **numbers: float) -> Told:
-    return {"name": "bridge", "role": "bridge", "body": body, **numbers}
-
-
-def worker(name: str, body: str = "beats", **numbers: float) -> Told:
-    return {"name": name, "role": "worker", "body": body, **numbers}
-
-
-class Gateway:
-    """One supervisor in a process of its own, its log in a file."""
-
-    def __init__(self, place: Path, *children: Told, environ: dict[str, str] | None = None, ignoring: str = "") -> None:
-        place.mkdir(exist_ok=True)
-        self.paths = Paths(place / "run", place / "state")
-        self.log_file = place / "log"
-        plan = json.dumps({"children": children, "policy": SNAPPY})
-        command = [sys.executable, str(SCRIPT), str(self.paths.runtime), str(self.paths.state), plan]
-        if ignoring:
-            command = ["sh", "-c", f"trap '' {ignoring}; exec \"$@\"", "sh", *command]
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})}, stderr=log, start_new_session=True
-            )
-
-    def status(self) -> Told:
-        """As an operator sees it; {} while it does not answer."""
-        try:
-            return ask(self.paths.control, "status")
-        except (NotRunning, NoAnswer):
-            return {}
-
-    def child(self, name: str) -> Told:
-        return next((child for child in self.status().get("children", []) if child["name"] == name), {})
-
-    def pids(self) -> dict[str, int]:
-        return {child["name"]: child["pid"] for child in self.status()["children"]}
-
-    def await_(self, claim: Callable[[Told], bool], what: str) -> Told:
-        """The first status for which the claim holds; the log in the error when there is none."""
-
-        def holds() -> Told:
-            status = self.status()
-            return status if status and claim(status) else {}
-
-        try:
-            return until(holds, PATIENCE_s, what)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\nstatus: {self.status()}\nlog:\n{self.log_text()}") from None
-
-    def await_state(self, name: str, state: str, restarts: int = 0) -> Told:
-        """The child's part of the first status in which it has that state and at least so many restarts."""
-
-        def holds(status: Told) -> bool:
-            return any(c["name"] == name and c["state"] == state and c["restarts"] >= restarts for c in status["children"])
-
-        self.await_(holds, f"{name} to be {state}")
-        return self.child(name)
-
-    def running(self) -> Gateway:
-        """Wait until start-up is over and every child has told its facts."""
-        self.await_(lambda status: status["state"] == "running", "the gateway to be running")
-        return self
-
-    def wait(self) -> int:
-        return self.process.wait(PATIENCE_s)
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.wait()
-
-    def log_text(self) -> str:
-        return self.log_file.read_text()
-
-    def log(self, name: str) -> list[Told]:
-        """What it logged about one child."""
-        lines = [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if name in (line.get("sensor"), line.get("child"))]
-
-
-@contextmanager
-def a_gateway(place: Path, *children: Told, environ: dict[str, str] | None = None, ignoring: str = "") -> Iterator[Gateway]:
-    gateway = Gateway(place, *children, environ=environ, ignoring=ignoring)
-    try:
-        yield gateway
-    finally:
-        if gateway.process.poll() is None:
-            gateway.process.kill()
-        gateway.process.wait(PATIENCE_s)
-
-
-class Held:
-    """Processes that are no children of ours, by pidfd: whether and when they end."""
-
-    def __init__(self, pids: dict[str, int]) -> None:
-        self._names = {os.pidfd_open(pid): name for name, pid in pids.items()}
-
-    def ended(self, timeout_s: float) -> set[str]:
-        """Those that end until then; returns early when all have."""
-        poller = select.poll()
-        for fd in self._names:
-            poller.register(fd, select.POLLIN)
-        gone: set[str] = set()
-        while len(gone) < len(self._names) and (events := poller.poll(timeout_s * 1000)):
-            for fd, _ in events:
-                poller.unregister(fd)
-                gone.add(self._names[fd])
-        return gone
-
-    def close(self) -> None:
-        for fd in self._names:
-            os.close(fd)
 
 
 def test_a_killed_worker_returns_and_its_neighbours_do_not_notice(tmp_path: Path) -> None:
@@ -200,45 +78,6 @@ def test_a_killed_gateway_leaves_nothing_that_hinders_the_next(tmp_path: Path) -
         assert innocent.poll() is None
         innocent.kill()
     assert [path.name for path in first.paths.runtime.iterdir()] == ["lock"]
-
-
-def test_a_stopped_worker_is_replaced(tmp_path: Path) -> None:
-    """SIGSTOP: silent, deaf to SIGABRT, ended by SIGKILL, started again; the reason says that it did not answer."""
-    with a_gateway(tmp_path, bridge(), worker("front", watchdog_s=1.5), worker("imu")) as gateway:
-        before = gateway.running().pids()
-        os.kill(before["front"], signal.SIGSTOP)
-        gateway.await_state("front", "RUNNING", restarts=1)
-        whys = [line.get("why") for line in gateway.log("front") if line["event"] == "child_backoff"]
-        assert whys == ["did not answer for 1.5 s (stack dump in the log)"]
-        assert gateway.pids()["imu"] == before["imu"]
-        assert gateway.stop() == 0
-
-
-def test_a_worker_in_an_endless_loop_shows_where(tmp_path: Path) -> None:
-    """It still handles SIGABRT: the stack that faulthandler writes names the function that never returned."""
-    with a_gateway(tmp_path, bridge(), worker("front", "spins", watchdog_s=1.0)) as gateway:
-        gateway.await_state("front", "RUNNING", restarts=1)
-        assert "Fatal Python error: Aborted" in gateway.log_text()
-        assert "in spins" in gateway.log_text()
-        assert gateway.stop() == 0
-
-
-def test_a_pause_of_everything_kills_nobody(tmp_path: Path) -> None:
-    """Supervisor and children stopped for several watchdogs' time, then continued: the same processes go on."""
-    with a_gateway(tmp_path, bridge(watchdog_s=2.0), worker("front", watchdog_s=2.0)) as gateway:
-        pids = gateway.running().pids()
-        everyone = [gateway.process.pid, *pids.values()]
-        held = Held(pids)
-        for pid in everyone:
-            os.kill(pid, signal.SIGSTOP)
-        assert held.ended(4.0) == set()
-        for pid in reversed(everyone):
-            os.kill(pid, signal.SIGCONT)
-        assert held.ended(3.0) == set()
-        held.close()
-        assert gateway.pids() == pids
-        assert all(child["restarts"] == 0 for child in gateway.status()["children"])
-        assert gateway.stop() == 0
 
 
 def test_a_crash_loop_ends_in_quarantine(tmp_path: Path) -> None:
@@ -304,7 +143,7 @@ def test_the_order_of_start_and_stop(tmp_path: Path) -> None:
         assert exits == ["exited with code 0"] * 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ctrl_c_for_the_whole_group_keeps_the_order(tmp_path: Path, number: signal.Signals) -> None:
     """What a terminal sends reaches the children as well; they leave it to the supervisor (SIGTERM is sent to it alone)."""
     with a_gateway(tmp_path, bridge(), worker("front")) as gateway:
@@ -372,14 +211,14 @@ def _by_end(one: Gateway, other: Gateway) -> tuple[Gateway, ...]:
 
 
 def test_of_two_that_race_one_wins(tmp_path: Path) -> None:
-    """Twenty times: the loser exits with 75 and names the winner, whose sockets go on working."""
-    for attempt in range(20):
+    """Every time: the loser exits with 75 and names the winner by its pid; the winner's sockets go on working."""
+    for attempt in range(50 if load_s(0) else 10):
         place = tmp_path / str(attempt)
         with ExitStack() as stack:
             racers = stack.enter_context(a_gateway(place, bridge())), stack.enter_context(a_gateway(place, bridge()))
             loser, winner = until(lambda: _by_end(*racers), PATIENCE_s, "one to give up")  # noqa: B023 - called here
             assert loser.process.returncode == Exit.ALREADY_RUNNING, loser.log_text()
-            assert "is already using the runtime directory" in loser.log_text()
+            assert f"(pid {winner.process.pid}) is already using the runtime directory" in loser.log_text()
             assert winner.running().status()["pid"] == winner.process.pid
             assert winner.child("bridge")["beat_age_s"] is not None
             assert winner.stop() == 0

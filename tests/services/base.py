@@ -98,6 +98,19 @@ def listening(port: int) -> bool:
         return False
 
 
+def freeze(pid: int) -> None:
+    """SIGSTOP, and wait until every thread stands still: the signal is under way when kill(2) returns."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: all(_state(task) in "TtZX" for task in Path(f"/proc/{pid}/task").iterdir()), 10, f"process {pid} to stand still")
+
+
+def _state(task: Path) -> str:
+    try:
+        return (task / "stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
 def until(predicate: Callable[[], T], timeout_s: float, what: str) -> T:
     """The first true value of `predicate`, asked every 20 ms; AssertionError saying `what` was awaited and what came last."""
     deadline = time.monotonic() + timeout_s

@@ -96,7 +96,7 @@ class MariaDB:
     def pause(self) -> None:
         """SIGSTOP: connections stay open, the kernel even accepts new ones, nothing answers."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        base.freeze(self._process.pid)
 
     def resume(self) -> None:
         """SIGCONT."""
@@ -173,7 +173,7 @@ def make_database(mariadb: MariaDB) -> Database:
     for user, grants in accounts.items():
         mariadb.sql(f"CREATE USER {user}{name}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
         mariadb.sql(f"GRANT {grants} ON {name}.* TO {user}{name}@'127.0.0.1'")
-    admin, gateway = (Server("127.0.0.1", f"{user}{name}", name, PASSWORD, mariadb.port) for user in accounts)
+    admin, gateway = (Server("127.0.0.1", f"{user}{name}", name, lambda: PASSWORD, mariadb.port) for user in accounts)
     initialise(admin)
     return Database(mariadb, admin, gateway)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.services.base import die_with_parent, end, free_port, listening, need, service_dir, sweep, until
+from tests.services.base import die_with_parent, end, free_port, freeze, listening, need, service_dir, sweep, until
 
 # Not the programs of /usr/sbin: those change to user rabbitmq and drop the environment.
 BIN = Path("/usr/lib/rabbitmq/bin")
@@ -128,7 +128,7 @@ class Rabbit:
 
     def pause(self) -> None:
         """Freeze the broker: connections stay, nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def resume(self) -> None:
         """End pause()."""

@@ -60,14 +60,19 @@ async def _take_all(place: Vhost, name: str) -> list[AbstractIncomingMessage]:
     return messages
 
 
+def settings_to(place: Vhost, **changes: object) -> RabbitMQSettings:
+    """How to reach a vhost, with changed settings where asked."""
+    login = {"host": place.host, "port": place.port, "user": place.user, "password": lambda: place.password, "vhost": place.name}
+    return RabbitMQSettings(**{**login, **changes})  # type: ignore[arg-type]  # a test may try any type
+
+
 @pytest.fixture
 def sink_to() -> Iterator[MakeSink]:
     """Makes sinks for a vhost, with changed settings where asked, and closes them."""
     made: list[RabbitMQSink] = []
 
     def make(place: Vhost, **changes: object) -> RabbitMQSink:
-        login = {"host": place.host, "port": place.port, "user": place.user, "password": place.password, "vhost": place.name}
-        made.append(RabbitMQSink(RabbitMQSettings(**{**login, **changes})))  # type: ignore[arg-type]  # a test may try any type
+        made.append(RabbitMQSink(settings_to(place, **changes)))
         return made[-1]
 
     yield make

@@ -128,7 +128,8 @@ def test_a_hang_is_found_within_its_deadline(fault: Path) -> None:
 def test_frames_of_another_length_are_no_pictures(fault: Path) -> None:
     """A size that nobody told us of: the sentence says what came, what was expected, and what to set."""
     fault.write_text("fault=lose")
-    assert "gives frames of 115199 bytes, which are no 320x240 pixels: set width_px" in trouble()[0]
+    said = "gives frames of 115199 bytes, which are no 320x240 pixels: set width_px"
+    until(lambda: said in trouble()[0], 60, "an idle moment: while we are behind, nothing says where a frame ends")
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class Link:
 
     async def add(self, event: Event, camera: Camera) -> Answer:
         """Send one face."""
-        fields: dict[str, Any] = {"token": camera.token, "camera": str(camera.id), "mf_selector": "biggest", "timestamp": event.timestamp}
+        fields: dict[str, Any] = {"token": camera.token(), "camera": str(camera.id), "mf_selector": "biggest", "timestamp": event.timestamp}
         if event.roi is not None:
             fields["roi"] = [str(side) for side in event.roi]  # four fields of one name
         picture = {"fullframe": ("face.jpg", event.jpeg, "image/jpeg")}
@@ -111,7 +111,7 @@ class Link:
         async with self._logging_in:
             if self._session != expired:
                 return
-            auth = httpx.BasicAuth(self._server.user, self._server.password)
+            auth = httpx.BasicAuth(self._server.user, self._server.password())
             status, body, retry_after = await self._exchange("POST", LOGIN, auth=auth, json={"uuid": self._server.device})
             token = lookup.token(body) if status < _REDIRECT else ""
             if not token:
@@ -119,7 +119,7 @@ class Link:
             self._session = token
 
     def _authorization(self) -> dict[str, str]:
-        token = self._session or self._server.token
+        token = self._session or self._server.token()
         return {"Authorization": f"Token {token}"} if token else {}
 
     async def _exchange(self, method: str, path: str, **more: Any) -> tuple[int, bytes, str]:

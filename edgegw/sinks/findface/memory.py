@@ -97,6 +97,8 @@ class Memory:
         mark = self._journal.before(event.key)
         if mark is Mark.TAKEN:
             self._settled[event.key] = None
+        if not event.replay:
+            self._unknown = 0  # it came after our start, and so did all that follows, also where an outage makes that a backlog again
         if mark is None and event.replay and self._unknown:
             self._unknown -= 1
             return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -13,20 +13,24 @@ class Camera(msgspec.Struct, frozen=True):
     """A camera of FindFace, and the token of the external detector that it is there. Its repr does not show that."""
 
     id: int
-    token: str
+    token: Callable[[], str]
 
     def __repr__(self) -> str:
         return f"Camera({self.id})"
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """All a FindFaceSink needs to know. Its repr shows no secret."""
+    """All a FindFaceSink needs to know. Tokens and password are asked for when they are sent, for they may have been changed.
+
+    Its repr shows no secret.
+    """
 
     url: str  # http(s)://host:port/path, without a slash at its end
     cameras: Mapping[str, Camera]  # by the name of the sensor
-    token: str = ""  # an API token; "": requests carry none, unless there is a user
+    token: Callable[[], str] = str  # an API token; "": requests carry none, unless there is a user
     user: str = ""  # "": no login
-    password: str = ""
+    password: Callable[[], str] = str
+    secrets: Collection[str] = ()  # all that must not be shown: these, and what they were before
     device: str = ""  # a UUID that a login tells who we are
     tls: ssl.SSLContext | None = None  # for https://
     connections: int = 6  # at most; by Little's law 5 carry 48 events a second of 100 ms each
@@ -40,8 +44,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     def without_secrets(self, text: str) -> str:
         """`text`, which somebody else has written, with ours blotted out: a server may repeat what it was sent."""
-        secrets = {self.token, self.password, *(camera.token for camera in self.cameras.values())} - {""}
-        for secret in sorted(secrets, key=len, reverse=True):
+        for secret in sorted(self.secrets, key=len, reverse=True) if text else ():
             text = text.replace(secret, "***")
         return text
 

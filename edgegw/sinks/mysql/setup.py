@@ -37,7 +37,8 @@ def _create(connection: Connection[Any], kinds: Mapping[str, schema.Fields]) -> 
         if _table(statement) not in before:  # IF NOT EXISTS alone would do, with a warning each
             link.rows(connection, statement)
     for kind, fields in kinds.items():
-        for statement in schema.additions(schema.Dialect.MYSQL, kind, fields, before.get(kind, schema.columns(kind, fields))):
+        there = sql.present(before.get(kind, schema.columns(kind, fields)), fields)
+        for statement in schema.additions(schema.Dialect.MYSQL, kind, fields, there):
             link.rows(connection, statement)
     _set_version(connection)
     after = _columns(connection)

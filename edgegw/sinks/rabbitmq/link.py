@@ -20,6 +20,7 @@ from yarl import URL
 from edgegw import __version__
 from edgegw.errors import SinkError
 from edgegw.sinks.rabbitmq import trouble
+from edgegw.sinks.rabbitmq.confirmed import Confirmed
 from edgegw.sinks.rabbitmq.message import Outgoing
 from edgegw.sinks.rabbitmq.settings import RabbitMQSettings
 
@@ -30,10 +31,11 @@ Trouble = Callable[[BaseException, RabbitMQSettings], SinkError]
 
 
 class Link:
-    """A live connection; `await connect(settings)` makes one."""
+    """A live connection; `await connect(settings, confirmed)` makes one."""
 
-    def __init__(self, settings: RabbitMQSettings) -> None:
+    def __init__(self, settings: RabbitMQSettings, confirmed: Confirmed) -> None:
         self._to = settings
+        self._confirmed = confirmed
         self._wire = _Wire(settings)
         self._connection = _connection(settings, self._wire)
         self._channel: Channel | None = None
@@ -59,9 +61,9 @@ class Link:
         return True
 
     async def deliver(self, messages: Sequence[Outgoing]) -> None:
-        """Publish what is not in flight already, `window` at a time, and return when everything is confirmed.
+        """Publish what is neither confirmed nor in flight already, `window` at a time, and return when everything is confirmed.
 
-        After Blocked or Full the link may be used again, and a message still in flight is waited for, not sent twice: aiormq
+        After Blocked, Full or Unrouted the link may be used again, and a message still in flight is waited for, not sent twice: aiormq
         correlates results by message id alone, so the same id twice on one channel would mix them up.
         After any other error the link must be closed.
         """
@@ -69,9 +71,9 @@ class Link:
             raise trouble.lost(self._why, self._to)
         if not await self.unblocked(LOOK_s):
             raise trouble.blocked(self._to)
-        unconfirmed = {message.id for message in messages}
+        unconfirmed = {message.id for message in messages if message.id not in self._confirmed}
         for message in messages:
-            while message.id not in self._flying and len(self._flying) >= self._to.window:
+            while message.id in unconfirmed and message.id not in self._flying and len(self._flying) >= self._to.window:
                 unconfirmed -= await self._land(asyncio.FIRST_COMPLETED)
             if message.id in unconfirmed and message.id not in self._flying:
                 self._flying[message.id] = self._publish(message)
@@ -97,6 +99,8 @@ class Link:
             async with asyncio.timeout(self._to.connect_timeout_s):
                 await self._connection.connect()
                 stage = trouble.declaring
+                if self._to.declare and self._confirmed and not await _has_queue(self._connection, self._to.queue):
+                    self._confirmed.clear()  # it will be made anew, and is empty then
                 channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
                 await channel.initialize()
                 await _topology(channel, self._to)
@@ -123,17 +127,21 @@ class Link:
         return task
 
     async def _land(self, until: str) -> set[str]:
-        """Wait for confirms; the ids of the messages that have theirs. Raises what the worst of the other outcomes means."""
-        deadline = asyncio.get_running_loop().time() + self._to.publish_timeout_s
+        """Wait for confirms and note them; the ids of those messages. Raises what the worst of the other outcomes means."""
+        deadline = asyncio.get_running_loop().time() + self._to.patience_s
         while not await self._finished(until):
             if not await self.unblocked(0):
                 raise trouble.blocked(self._to)
             if asyncio.get_running_loop().time() >= deadline:
                 raise trouble.silent(self._to)
         landed = {name: _outcome(task) for name, task in self._flying.items() if task.done()}
-        for name in landed:
+        for name, outcome in landed.items():
             del self._flying[name]
+            if outcome is None:
+                self._confirmed.note(name)
         errors = [outcome for outcome in landed.values() if outcome is not None]
+        if any(map(trouble.vanished, errors)):
+            self._confirmed.clear()
         if errors:
             worst = next(filter(trouble.informative, errors), self._why or errors[0])
             raise trouble.publishing(worst, self._to) from worst
@@ -142,16 +150,16 @@ class Link:
     async def _finished(self, until: str) -> bool:
         if not self._flying:  # close() came in between
             raise trouble.lost(self._why, self._to)
-        done, _ = await asyncio.wait(self._flying.values(), timeout=min(LOOK_s, self._to.publish_timeout_s), return_when=until)
+        done, _ = await asyncio.wait(self._flying.values(), timeout=min(LOOK_s, self._to.patience_s), return_when=until)
         return bool(done)
 
     def _note(self, _connection: object, error: BaseException | None = None) -> None:
         self._why = self._why or error
 
 
-async def connect(settings: RabbitMQSettings) -> Link:
-    """A link that is ready to deliver. Raises Unavailable or Refused."""
-    link = Link(settings)
+async def connect(settings: RabbitMQSettings, confirmed: Confirmed) -> Link:
+    """A link that is ready to deliver, and notes in `confirmed` what the broker has. Raises Unavailable or Refused."""
+    link = Link(settings, confirmed)
     await link.open()
     return link
 
@@ -186,8 +194,18 @@ class _Connection(aio_pika.Connection):
 
 
 def _connection(to: RabbitMQSettings, wire: _Wire) -> _Connection:
-    url = make_url(host=to.host, port=to.port, login=to.user, password=to.password, virtualhost=to.vhost, heartbeat=to.heartbeat_s)
+    url = make_url(host=to.host, port=to.port, login=to.user, password=to.password(), virtualhost=to.vhost, heartbeat=to.heartbeat_s)
     return _Connection(url, client_properties={"connection_name": f"edgegw/{__version__}"}, transport_factory=wire)
+
+
+async def _has_queue(connection: _Connection, queue: str) -> bool:
+    channel = await connection.channel()  # of its own: the broker ends the one that is asked for what is not there
+    try:
+        await channel.declare_queue(queue, passive=True)
+    except aio_pika.exceptions.ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
 
 
 async def _topology(channel: aio_pika.abc.AbstractChannel, to: RabbitMQSettings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -14,7 +15,7 @@ class RabbitMQSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int = 5672
     user: str
-    password: str
+    password: Callable[[], str]  # asked at each connect, for it may have been changed
     vhost: str = "/"
     tls: ssl.SSLContext | None = None  # None: plain TCP
     exchange: str = "edgegw.readings"
@@ -22,9 +23,16 @@ class RabbitMQSettings(msgspec.Struct, frozen=True, kw_only=True):
     declare: bool = True  # False: the operator owns the topology, and the gateway only checks that the exchange is there
     format: Literal["json", "msgpack"] = "json"
     heartbeat_s: int = 15
-    publish_timeout_s: float = 30.0  # without any confirm for so long, the outcome is unknown and the connection is dropped
+    publish_timeout_s: float = 30.0  # see patience_s
     connect_timeout_s: float = 10.0  # for everything open() does: TCP, TLS, login, topology
-    window: int = 8  # messages in flight without a confirm; more only adds latency
+    # Messages in flight without a confirm: as many may arrive twice after a lost connection. Measured over a line of 100 ms: 8 carry
+    # 73 messages a second, which is less than eight sensors send, 128 carry 790, 256 no more.
+    window: int = 128
+
+    @property
+    def patience_s(self) -> float:
+        """Without any confirm for so long, the outcome is unknown and the connection is dropped: by two heartbeats at the latest."""
+        return min(self.publish_timeout_s, 2.0 * self.heartbeat_s)
 
     @property
     def place(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from edgegw.errors import SinkError, Unavailable
 from edgegw.reading import Letter, Record
 from edgegw.sinks.rabbitmq import trouble
+from edgegw.sinks.rabbitmq.confirmed import Confirmed
 from edgegw.sinks.rabbitmq.link import Link, connect
 from edgegw.sinks.rabbitmq.message import Outgoing, outgoing
 from edgegw.sinks.rabbitmq.settings import RabbitMQSettings
@@ -30,6 +31,7 @@ class RabbitMQSink:
         self._settings = settings
         self._thread: LoopThread | None = None
         self._link: Link | None = None
+        self._confirmed = Confirmed()
         _hush()
 
     @property
@@ -81,18 +83,19 @@ class RabbitMQSink:
             if self._link.alive:
                 raise trouble.blocked(self._settings)
         await self._drop()
-        self._link = await connect(self._settings)
+        self._link = await connect(self._settings, self._confirmed)
 
     async def _deliver(self, messages: Sequence[Outgoing]) -> None:
         if self._link is None:
-            self._link = await connect(self._settings)
+            self._link = await connect(self._settings, self._confirmed)
         try:
             await self._link.deliver(messages)
-        except (trouble.Blocked, trouble.Full):
+        except (trouble.Blocked, trouble.Full, trouble.Unrouted):
             raise
         except SinkError:
             await self._drop()
             raise
+        self._confirmed.settle(message.id for message in messages)
 
     async def _drop(self) -> None:
         link, self._link = self._link, None

@@ -7,26 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 
 from aio_pika import exceptions as amqp
 from aiormq import exceptions as wire
 from pamqp.exceptions import PAMQPException
 
-from edgegw.errors import Refused, Rejected, SinkError, Unavailable
+from edgegw.errors import Busy, Refused, Rejected, SinkError, Unavailable
 from edgegw.sinks.rabbitmq.settings import RabbitMQSettings
 
 CONTENT_TOO_LARGE = 311
 _NOT_YET_VALID = 9  # X509_V_ERR_CERT_NOT_YET_VALID: our own clock is more often wrong than the certificate
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 _NOT_AMQP = (amqp.IncompatibleProtocolError, amqp.ProtocolSyntaxError, PAMQPException)
 
 
-class Blocked(Unavailable):
+class Blocked(Busy):
     """The broker holds publishers back (memory or disk alarm); the connection is good and what is in flight stays so."""
 
 
-class Full(Unavailable):
+class Full(Busy):
     """A queue took no more; the connection is good."""
+
+
+class Unrouted(Busy):
+    """No queue wants the message; the connection is good, and a new one would change nothing, as the topology is the operator's."""
 
 
 def connecting(error: BaseException, to: RabbitMQSettings) -> SinkError:
@@ -43,8 +49,8 @@ def connecting(error: BaseException, to: RabbitMQSettings) -> SinkError:
     if isinstance(error, _NOT_AMQP):
         return Refused(f"what answers at {to.host}:{to.port} does not speak AMQP 0-9-1: check host, port and whether it wants TLS")
     if isinstance(error, TimeoutError) and not error.args:
-        return Unavailable(f"{to.place} did not let us in within {to.connect_timeout_s:g} s")
-    return Unavailable(f"{to.place} cannot be reached: {reason(error)}")
+        return Unavailable(f"{to.place} did not let us in within {to.connect_timeout_s:g} s: it hangs, or a firewall swallows what we send")
+    return Unavailable(f"{to.place} cannot be reached: {reason(error)}; see that it runs, and that [sinks.rabbitmq] says where")
 
 
 def declaring(error: BaseException, to: RabbitMQSettings) -> SinkError:
@@ -64,11 +70,13 @@ def declaring(error: BaseException, to: RabbitMQSettings) -> SinkError:
 def publishing(error: BaseException, to: RabbitMQSettings) -> SinkError:
     """A failure of a publish, or of its confirm."""
     if isinstance(error, amqp.PublishError):
-        return _vanished(f"no queue is bound to exchange {to.exchange!r} for routing key {error.args[1]!r}", "bind one", to)
+        what = f"no queue is bound to exchange {to.exchange!r} for routing key {error.args[1]!r}"
+        return _declared_anew(what) if to.declare else Unrouted(f"{what}: bind one, or set declare = true")
     if isinstance(error, amqp.DeliveryError):
         return Full(f"{to.place} refused the message: the queue is full, or has no leader yet; consume from it or raise its limit")
     if isinstance(error, amqp.ChannelNotFoundEntity):
-        return _vanished(f"there is no exchange {to.exchange!r} in vhost {to.vhost!r}", "create it", to)
+        what = f"there is no exchange {to.exchange!r} in vhost {to.vhost!r}"
+        return _declared_anew(what) if to.declare else Refused(f"{what}: create it, or set declare = true")
     if isinstance(error, wire.ChannelAccessRefused):
         return Refused(f"{to.place} forbids user {to.user!r} to publish to exchange {to.exchange!r}: grant write ({reason(error)})")
     code = _content_code(error)
@@ -82,7 +90,7 @@ def blocked(to: RabbitMQSettings) -> Blocked:
 
 def silent(to: RabbitMQSettings) -> Unavailable:
     """No confirm came in time; what became of the messages is unknown."""
-    return Unavailable(f"{to.place} confirmed nothing for {to.publish_timeout_s:g} s: it hangs, or a queue has lost its leader")
+    return Unavailable(f"{to.place} confirmed nothing for {to.patience_s:g} s: it hangs, or a queue has lost its leader")
 
 
 def lost(error: BaseException | None, to: RabbitMQSettings) -> Unavailable:
@@ -100,12 +108,19 @@ def reason(error: BaseException | None) -> str:
         return reason(error.__cause__)
     if isinstance(error, OSError) and not isinstance(error, amqp.ConnectionClosed) and isinstance(error.args[0], int) and error.args[0] > 0:
         return os.strerror(error.args[0])
-    return str(error.args[-1])
+    said = str(error.args[-1])
+    several = _ERRNO.findall(said) if isinstance(error, OSError) else ()  # asyncio's, of a host with several addresses
+    return ", ".join(dict.fromkeys(os.strerror(int(number)) for number in several)) or said
 
 
 def informative(error: BaseException) -> bool:
     """False for what merely follows from a connection or channel that something else has ended."""
     return not isinstance(error, asyncio.CancelledError | amqp.ChannelInvalidStateError)
+
+
+def vanished(error: BaseException) -> bool:
+    """Whether it says that the queue or the exchange is gone."""
+    return isinstance(error, amqp.PublishError | amqp.ChannelNotFoundEntity)
 
 
 def _tls(error: ssl.SSLError, to: RabbitMQSettings) -> SinkError:
@@ -122,10 +137,8 @@ def _closed_at_open(error: BaseException) -> bool:
     return isinstance(error, amqp.InvalidFrameError) and all(word in reason(error) for word in ("Connection.OpenOk", "Connection.Close"))
 
 
-def _vanished(what: str, cure: str, to: RabbitMQSettings) -> SinkError:
-    if to.declare:
-        return Unavailable(f"{what}; it is declared again with the next connection")
-    return Refused(f"{what}: {cure} or set declare = true")
+def _declared_anew(what: str) -> Unavailable:
+    return Unavailable(f"{what}; it is declared again with the next connection")
 
 
 def _content_code(error: BaseException) -> str:

@@ -8,6 +8,8 @@ picture large faces are found better, and small ones not at all.
 from __future__ import annotations
 
 import math
+import os
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -92,6 +94,7 @@ class _Detector:
         self._width_px = width_px
 
     def faces(self, picture: Picture, score: float) -> list[Face]:
+        """In the picture's own pixels, whatever the engine was shown."""
         whole = size(picture)
         inner, outer = fit(whole, self._width_px)
         shown = np.zeros((outer.height_px, outer.width_px, 3), np.uint8)
@@ -111,8 +114,7 @@ class OnnxRuntime:
     """YuNet in onnxruntime, on one processor. Raises ImportError where that is not installed, NoDetector where it cannot use the model."""
 
     def __init__(self, model: Model) -> None:
-        import onnxruntime
-
+        onnxruntime = _discreet()
         self.name = f"{model} in onnxruntime {onnxruntime.__version__}"
         data = any_size(model.data)
         try:
@@ -127,9 +129,16 @@ class OnnxRuntime:
         return yunet.decoded(dict(zip(yunet.OUTPUTS, outputs, strict=True)), pixels.shape[1], score)
 
 
-def _session(data: bytes) -> InferenceSession:
+def _discreet() -> ModuleType:
+    """onnxruntime, kept from telling its makers what it does: from 1.29 on its wheels for Linux do so unless this is set before."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
+    return onnxruntime  # type: ignore[no-any-return] # it brings no types
+
+
+def _session(data: bytes) -> InferenceSession:
+    onnxruntime = _discreet()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
