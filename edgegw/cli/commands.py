@@ -177,6 +177,25 @@ def purge(faces: bool, file: Path | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("scenarios", nargs=-1)
+@JSON
+@click.option("--list", "only_list", is_flag=True, help="Name the scenarios, and play none.")
+@click.option("--rabbitmq", metavar="URL", help="A real broker instead of edgegw's own stand-in: amqp://user:password@host/vhost")
+@click.option("--mysql", metavar="URL", help="A real database, too: mysql://user:password@host/database")
+@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep everything there (a failed drill keeps it anyway).")
+def drill(
+    scenarios: tuple[str, ...], as_json: bool, only_list: bool, rabbitmq: str | None, mysql: str | None, keep: Path | None
+) -> None:
+    """Faults on purpose, in a gateway of its own: kill, hang, unplug, fill the disk; then its books are closed. All, or these SCENARIOS."""
+    from edgegw.cli import drill as body
+
+    if only_list:
+        click.echo(body.listing(), nl=False)
+        return
+    raise SystemExit(body.run(body.Wish(scenarios, as_json, rabbitmq, mysql, keep)))
+
+
+@main.command()
 @click.argument("sensors", nargs=-1)
 @CONFIG
 @JSON
