@@ -2,8 +2,8 @@
 
 BIN := .venv/bin
 export PYTHON
-# Most tests wait for something most of the time; a file's tests stay together, and share their servers.
-parallel = --numprocesses 2 --dist loadfile
+# Most tests wait for something most of the time, so there are more of them at once than a small machine has cores; a file's stay together.
+parallel = --numprocesses 3 --dist loadfile
 check = @echo "• Style …" && $(BIN)/ruff check . && echo "• Types …" && $(BIN)/mypy
 
 # The default: a line for each target, taken from the comments behind their names.
@@ -25,6 +25,17 @@ proof: ## the tests that last, in their long form: a minute of load, servers awa
 	@.ci/setup test
 	@.ci/programs
 	@EDGEGW_LOAD_S=60 exec $(BIN)/pytest tests/processes/test_gateway.py tests/workers/test_mpu6050_umockdev.py --timeout 900
+
+chaos: ## a gateway under load, random faults, and the proof that nothing is lost: PLAN=walk|kills|servers SEED=7 MINUTES=10 EACH=100
+	@.ci/setup test
+	@.ci/programs
+	@exec $(BIN)/python -m tests.chaos $(if $(PLAN),--plan $(PLAN)) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(EACH),--each $(EACH))
+
+chaos-all: ## every test that has a long form, in that form, one after the other: some hours; ONLY="kills servers" runs these
+	@.ci/setup test
+	@.ci/programs
+	@exec $(BIN)/python -m tests.chaos.every $(if $(SEED),--seed $(SEED)) $(ONLY)
 
 bench: ## what the gateway costs at rest, CPU and memory of every process; and what an IMU costs by rate and mode
 	@.ci/setup test
@@ -55,5 +66,5 @@ clean: ## remove what the other targets made
 	rm -rf .venv .venv-lowest .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find edgegw workers tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test proof bench lint test-lowest lock clean
+.PHONY: help demo test proof chaos chaos-all bench lint test-lowest lock clean
 .NOTPARALLEL:
