@@ -5,6 +5,7 @@ Only sockets and bytes here; what the bytes mean is codec's. Nothing waits excep
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 from collections.abc import Iterator
@@ -111,6 +112,9 @@ class BridgeEnd:
         self._tap.setsockopt(zmq.SNDHWM, _TAP_HWM)
         self._tap.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_bytes)
         self._tap.bind(endpoint(tap))
+        self._hidden = tap.with_suffix(".shut")
+        self._hidden.unlink(missing_ok=True)
+        self._admits = True
         self._topics: set[bytes] = set()  # that somebody subscribes to; ZeroMQ tells of the first one to come and the last one to go
         self._poller = zmq.Poller()
         self._poller.register(self._router, zmq.POLLIN)
@@ -157,6 +161,18 @@ class BridgeEnd:
             elif told[:1] == b"\x00":
                 self._topics.discard(told[1:])
 
+    def admit(self, *, others: bool) -> None:
+        """Whether the tap takes further listeners. Those that it has stay; those that it has not find no socket, and go on trying.
+
+        Its file is moved out of the way, for an unbind() would close every connection that came by it (libzmq 4.3.5: sessions belong
+        to their listener).
+        """
+        if others is self._admits:
+            return
+        self._admits = others
+        with contextlib.suppress(FileNotFoundError):  # somebody removed it: then nobody new gets in anyway
+            self._hidden.rename(self._bound[1]) if others else self._bound[1].rename(self._hidden)
+
     def offer(self, topic: str, reading: bytes) -> None:
         """Publish; ZeroMQ drops it for a subscriber that is behind, and only for that one."""
         self._tap.send_multipart((topic.encode(), reading), zmq.NOBLOCK)
@@ -166,7 +182,7 @@ class BridgeEnd:
         self._router.close(0)
         self._tap.close(0)
         self._context.term()
-        for path in self._bound:
+        for path in (*self._bound, self._hidden):
             path.unlink(missing_ok=True)
 
 

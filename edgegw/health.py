@@ -68,6 +68,7 @@ class BridgeHealth(msgspec.Struct, frozen=True, omit_defaults=True):
     spool_bytes: int = 0
     crowded: tuple[Crowded, ...] = ()
     room: str = ""  # a warning that the spool is nearly full
+    tap: str = ""  # why it takes no further listeners
     written_day_bytes: int = 0  # what the spool writes to its disk in a day, at the rate since the bridge started; 0: not known
     card: str = ""  # how long a memory card stands that
     sinks: tuple[SinkHealth, ...] = ()

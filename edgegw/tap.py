@@ -31,7 +31,8 @@ class Wish(msgspec.Struct, frozen=True):
 def run(socket: Path, wish: Wish, out: TextIO, clock: Clock, stop: StopNote) -> int:
     """Print readings to `out`; returns how many. Raises NotRunning when there is no tap to listen to."""
     if not socket.exists():
-        raise NotRunning(f"no gateway runs here (there is no {socket}): start one with `edgegw start`")
+        why = "no gateway runs here, or so many listen that it takes no more"
+        raise NotRunning(f"there is no tap to listen to ({socket} is missing): {why}; `edgegw status` says which")
     patterns = [_pattern(text) for text in wish.patterns] or ["*"]
     end = TapEnd(socket, [_prefix(pattern) for pattern in patterns])
     try:

@@ -150,6 +150,27 @@ def test_noise_on_the_tap_changes_nothing(bridge: BridgeEnd, place: Path, contex
     stranger.close(0)
 
 
+def test_a_tap_that_admits_nobody_keeps_whom_it_has(bridge: BridgeEnd, place: Path) -> None:
+    """Who came before goes on; who comes meanwhile gets in once it admits again, without being told."""
+    first = TapEnd(place / "tap.sock", ["lidar/"])
+    subscribed(bridge, b"lidar/")
+    for _ in range(2):
+        bridge.admit(others=False)
+    assert not (place / "tap.sock").exists()
+    second = TapEnd(place / "tap.sock", ["imu/"])
+    for topic in ("imu/back", "lidar/front"):
+        bridge.offer(topic, READING)
+    assert first.receive(PATIENCE_s) == ("lidar/front", READING)
+    assert second.receive(0.2) is None
+    for _ in range(2):
+        bridge.admit(others=True)
+    subscribed(bridge, b"lidar/", b"imu/")
+    bridge.offer("imu/back", READING)
+    assert second.receive(PATIENCE_s) == ("imu/back", READING)
+    first.close()
+    second.close()
+
+
 OFFERS = 40_000
 
 

@@ -131,8 +131,8 @@ def test_a_line_says_when_whose_and_what() -> None:
 
 
 def test_without_a_gateway_it_says_what_to_do(tmp_path: Path) -> None:
-    """No socket: one sentence that names the command to start one."""
+    """No socket: one sentence that names the command that says why."""
     note = StopNote()
-    with pytest.raises(NotRunning, match="edgegw start"):
+    with pytest.raises(NotRunning, match="edgegw status"):
         tap.run(tmp_path / "tap.sock", tap.Wish(), io.StringIO(), SystemClock(), note)
     note.close()

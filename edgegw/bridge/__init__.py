@@ -50,7 +50,7 @@ def _work(settings: Settings, keeper: Keeper, sinks: Sequence[Sink], process: Pr
     end = BridgeEnd(settings.paths.bus, settings.paths.tap)
     process.log.info("bridge_starts", sinks=[sink.name for sink in sinks])
     try:
-        Bridge(end, keeper, forwarders, settings.gateway.linger_s, process, settings.spool).work()
+        Bridge(end, keeper, forwarders, settings.gateway.linger_s, process, settings.spool, len(settings.sensors)).work()
     finally:
         end.close()
 

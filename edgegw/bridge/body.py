@@ -14,6 +14,7 @@ from edgegw.bridge.forwarder import Forwarder
 from edgegw.bridge.gauge import Gauge
 from edgegw.bridge.intake import Intake
 from edgegw.bridge.keeper import Keeper
+from edgegw.bridge.openfiles import OpenFiles
 from edgegw.bridge.refusals import Refusals
 from edgegw.bridge.timekeeper import Timekeeper
 from edgegw.bus import BridgeEnd
@@ -50,10 +51,12 @@ class Bridge:
         linger_s: float,
         process: Process,
         spool: SpoolSettings = DEFAULTS,
+        sensors: int = 0,
     ) -> None:
         self._spool = spool
         self._commit_ns = round(spool.commit_s * NS_PER_S)
         self._gauge = Gauge(process.log)
+        self._files = OpenFiles(sensors, process.log)
         self._refusals = Refusals(process.log)
         self._timekeeper = Timekeeper(process.clock, boot_id(), round(spool.clock_wait_s * NS_PER_S), process.log)
         self._end = end
@@ -93,6 +96,7 @@ class Bridge:
     def _turn(self) -> bool:
         """One commit; True when a worker had sent something."""
         now = self._turned_ns = self._clock.monotonic_ns()
+        self._end.admit(others=self._files.admits(now))
         self._hear()
         heard = self._intake.waiting
         if self._intake.purgers:
@@ -203,7 +207,8 @@ class Bridge:
         try:
             sinks = tuple(forwarder.health(self._keeper.lag(forwarder)) for forwarder in self._forwarders)
             self._gauge.look(self._keeper.room(), self._clock.monotonic_ns())
-            health = msgspec.structs.replace(health, room=self._gauge.why, crowded=self._keeper.crowd.health(self._intake.held_readings()))
+            crowded = self._keeper.crowd.health(self._intake.held_readings())
+            health = msgspec.structs.replace(health, room=self._gauge.why, tap=self._files.why, crowded=crowded)
             day = card.day_bytes(self._keeper.written_bytes, (self._clock.monotonic_ns() - self._began_ns) / NS_PER_S)
             wear = card.sentence(day, self._spool.card_bytes, self._spool.card_cycles)
             return msgspec.structs.replace(

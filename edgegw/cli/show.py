@@ -71,7 +71,7 @@ def _state(state: str, health: Mapping[str, Any]) -> str:
 def unwell(answer: Mapping[str, Any]) -> list[str]:
     """Names of what is not well: processes, sensors and sinks."""
     names = [row.name for child in answer["children"] for row in rows(child) if row.state != "RUNNING" or row.why]
-    names += [sensor for sensor, _ in _crowded(answer)] + (["spool"] if _bridge(answer).get("room") else [])
+    names += [name for name, _ in _warnings(answer)]
     return names + [sink["name"] for sink in sinks(answer) if not sink["up"] or sink["why"]]
 
 
@@ -80,12 +80,14 @@ def _bridge(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((child["health"] for child in answer["children"] if "spool_bytes" in (child.get("health") or {})), {})
 
 
-def _crowded(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Sensor and sentence, of those that the spool has no room for."""
-    return [
+def _warnings(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and sentence: sensors that the spool has no room for, the spool that has little, the tap that takes nobody."""
+    bridge = _bridge(answer)
+    crowded = [
         (each["sensor"], f"{each['why']} (for {span(each['for_s'])}; {each['waiting']} readings wait, {each['given_up']} were given up)")
-        for each in _bridge(answer).get("crowded", ())
+        for each in bridge.get("crowded", ())
     ]
+    return crowded + [(name, bridge[key]) for name, key in (("spool", "room"), ("tap", "tap")) if bridge.get(key)]
 
 
 def sinks(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -123,8 +125,7 @@ def _processes(every: Sequence[Row]) -> Table:
 def _reasons(every: Sequence[Row], answer: Mapping[str, Any]) -> list[RenderableType]:
     """What is wrong, in whole sentences: a column among others would chop them up."""
     wrong = [(row.name, row.why, RUNGS.get(str(row.health.get("rung", "")), "")) for row in every if row.why]
-    wrong += [(sensor, why, "") for sensor, why in _crowded(answer)]
-    wrong += [("spool", why, "")] if (why := _bridge(answer).get("room", "")) else []
+    wrong += [(name, why, "") for name, why in _warnings(answer)]
     wrong += [(sink["name"], sink["why"], "") for sink in sinks(answer) if sink["why"]]
     if not wrong:
         return []

@@ -64,6 +64,7 @@ FORMS: Final[Mapping[str, Form]] = {
     "power-cuts": Form(
         ("tests/test_power_cut.py", "tests/test_spool_syscalls.py", "tests/test_spool_torn.py"), {"EDGEGW_POWER_CUTS": "200"}
     ),
+    "radio": Form(("tests/workers/test_hcsr04_bluez.py",), {"EDGEGW_RECONNECTS": "500"}),
     "backlog": Form(("tests/test_backlog.py",), {"EDGEGW_BACKLOG": "1000000"}),
     "strangers": Form(("tests/test_bus_strangers.py",), MINUTE),
     "readers": Form(("tests/processes/test_stuck_readers.py",), MINUTE),

@@ -74,6 +74,30 @@ def test_a_bridge_without_descriptors(short: Gateway) -> None:
     short.well()
 
 
+def test_listeners_do_not_use_up_the_bridges_files(short: Gateway) -> None:
+    """A script that never closes its connections: the tap takes no more, the bridge goes on, and says so; then it takes some again."""
+    short.well()
+    before = child(short, "bridge")
+    with contextlib.ExitStack() as open_:
+
+        def refused() -> bool:
+            stranger = open_.enter_context(socket.socket(socket.AF_UNIX))
+            with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
+                stranger.connect(str(short.paths.tap))
+                return False
+            return True
+
+        until(refused, PATIENCE_s, "the tap to take no more")
+        until(lambda: "no further listeners" in child(short, "bridge")["health"].get("tap", ""), PATIENCE_s, "it to be told")
+        assert "no further listeners" in short.run("status").stdout
+        assert "so many listen" in short.run("tap", "--seconds", "1").stderr
+        assert psutil.Process(before["pid"]).num_fds() < 512
+        short.well()
+    until(lambda: not child(short, "bridge")["health"].get("tap"), PATIENCE_s, "the tap to take listeners again")
+    assert len(short.run("tap", "-n", "3").stdout.splitlines()) == 3
+    assert child(short, "bridge")["pid"] == before["pid"]
+
+
 def test_a_bridge_without_memory(short: Gateway) -> None:
     """Not a page more than it has, and strangers who want some: it ends, the next one goes on."""
     short.well()
