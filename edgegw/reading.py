@@ -49,6 +49,11 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     faults: int = 0  # what went wrong on the wire since the sample before: frames lost to noise, transfers repeated
     attachment: Attachment | None = None
     note: str = ""  # what the operator has to do before the device gives all that was asked for, in one plain sentence
+    at_ns: int | None = None  # when it was measured, by CLOCK_MONOTONIC, instead of an age: for samples that are a millisecond apart
+
+    def measured_ns(self, now_ns: int) -> int:
+        """When the device measured it, by CLOCK_MONOTONIC; it was yielded at `now_ns`."""
+        return now_ns - self.age_ns if self.at_ns is None else self.at_ns
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -19,13 +19,14 @@ from edgegw.cli import trial
 from edgegw.cli.footer import ERASE, Footer
 from edgegw.cli.spelling import option
 from edgegw.cli.trial import Tally
-from edgegw.clock import NS_PER_S
+from edgegw.clock import NS_PER_S, SystemClock
 from edgegw.driver import Driver, DriverError
 from edgegw.errors import DeviceError, Exit
 from edgegw.reading import Quality, Sample
 from tests.screen import Screen
 from tests.services.base import until
 from tests.typed import command, edgegw
+from workers.mpu6050.decode import NOTHING
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,6 +223,17 @@ def test_json_tells_age_and_faults() -> None:
     sample = json.loads(done.stdout.splitlines()[0])
     assert set(sample) == {"kind", "quality", "age_ns", "faults", "values"}
     assert sample["age_ns"] >= 0
+
+
+def test_json_also_of_a_sample_without_values_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A driver may give any mapping, and a moment instead of an age: what the MPU6050 says where the FIFO ran over is told, too."""
+    bad = Sample(NOTHING, Quality.BAD, at_ns=SystemClock.monotonic_ns() - NS_PER_S)
+    found = Driver("x", Options, {"imu": {}}, lambda _: (each for each in [bad]))
+    monkeypatch.setattr(driver, "find", lambda _: found)
+    trial.run("x", [], trial.Wish(json=True, count=1, seconds=None))
+    told = json.loads(capsys.readouterr().out)
+    assert told["values"] == dict(NOTHING)
+    assert NS_PER_S <= told["age_ns"] < 60 * NS_PER_S
 
 
 def test_a_device_that_fails_still_has_its_summary(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from edgegw.process import Process
 from edgegw.reading import ClockState, Counts, Quality, Reading, Sample, Value
 from edgegw.signals import Lifeline
 from edgegw.tally import Tally
-from edgegw.testing import NoOptions, Script
+from edgegw.testing import FakeClock, NoOptions, Script
 from edgegw.worker.body import SLICE_s, Worker
 from edgegw.worker.ladder import ABSENT_s, DEADLINE_s, PROBE_s, Rung
 from edgegw.worker.link import Link
@@ -115,6 +115,31 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def sample(value: Value = 1.0, quality: Quality = Quality.GOOD, **more: Any) -> Sample:
     return Sample({"distance_m": value}, quality, **more)
+
+
+class Interrupted(FakeClock):
+    """Between one question and the next the machine does something else for a while, the first few times."""
+
+    def __init__(self, pauses: int) -> None:
+        super().__init__()
+        self._pauses = pauses
+
+    def boot_ns(self) -> int:
+        if self._pauses:
+            self._pauses -= 1
+            self.now_ns += NS_PER_S
+        return super().boot_ns()
+
+
+@pytest.mark.parametrize("pauses", [0, 1, 2])
+def test_a_driver_may_tell_the_moment_and_no_pause_moves_it(pauses: int) -> None:
+    """Its own clock and the wall clock are asked for the same moment, or asked again."""
+    clock = Interrupted(pauses)
+    stamp = Stamp(fields({"lidar": {"distance_m": "float"}}), SensorPolicy(driver="scripted", linger_s=LINGER_s), clock)
+    kind, reading = stamp.reading(sample(1.5, at_ns=40, age_ns=7))
+    assert reading is not None
+    began_ns = FakeClock().wall_ns() - FakeClock().now_ns
+    assert (kind, reading.boot_ns, reading.time_ns) == ("lidar", 40, began_ns + 40)
 
 
 def pushed(wire: Wire) -> list[Push]:

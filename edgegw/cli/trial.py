@@ -66,7 +66,7 @@ class Tally:
 
     def add(self, sample: Sample, now_ns: int) -> None:
         """One more, that came at `now_ns` of the monotonic clock."""
-        self._last_ns = now_ns - sample.age_ns
+        self._last_ns = sample.measured_ns(now_ns)
         self.count += 1
         self._qualities[sample.quality] += 1
         self._faults += sample.faults
@@ -144,7 +144,7 @@ def _print(beats: Iterator[Sample | Shown | None], wish: Wish, tally: Tally, bes
             if beat.note and beat.note != note:
                 footer.close(f"{beat.note}\n")
                 note = beat.note
-            footer.above(_line(beat, wish.json) + "\n")
+            footer.above(_line(beat, wish.json, now_ns) + "\n")
             tally.add(beat, now_ns)
         footer.show(tally.lately(now_ns))
         if tally.count == wish.count or (endless and best.will_do(now_ns)):
@@ -189,13 +189,14 @@ def _pair(found: Driver, text: str) -> tuple[str, object]:
     return key, option(found.options, key, value)
 
 
-def _line(sample: Sample, as_json: bool) -> str:
+def _line(sample: Sample, as_json: bool, now_ns: int) -> str:
+    age_ns = now_ns - sample.measured_ns(now_ns)
     if as_json:
-        whole = {"kind": sample.kind, "quality": sample.quality, "age_ns": sample.age_ns, "faults": sample.faults, "values": sample.values}
+        whole = {"kind": sample.kind, "quality": sample.quality, "age_ns": age_ns, "faults": sample.faults, "values": dict(sample.values)}
         return msgspec.json.encode(whole).decode()
     values: Mapping[str, object] = sample.values
     shown = "  ".join(
         f"{name}={'-' if value is None else f'{value:.6g}' if isinstance(value, float) else value}" for name, value in values.items()
     )
     faults = f"  faults={sample.faults}" if sample.faults else ""
-    return f"{shown}  [{sample.quality}, {sample.age_ns / 1e6:.1f} ms ago]{faults}"
+    return f"{shown}  [{sample.quality}, {age_ns / 1e6:.1f} ms ago]{faults}"

@@ -130,6 +130,7 @@ def sample_fits(sample: object, found: Driver) -> None:
     for name, number in (("age_ns", sample.age_ns), ("faults", sample.faults)):
         assert type(number) is int, f"{name} of {found.name} is {number!r}, not an int"
         assert number >= 0, f"{name} of {found.name} is {number}"
+    assert type(sample.at_ns) in (int, type(None)), f"at_ns of {found.name} is {sample.at_ns!r}, not an int"
 
 
 def shown_can_be_looked_at(shown: Shown, found: Driver) -> None:

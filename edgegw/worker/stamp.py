@@ -11,6 +11,7 @@ from edgegw.reading import Quality, Reading, Run, Sample, Value
 from edgegw.worker.filters import filter_for
 
 TEXT_chars = 10_000  # in one value
+MOMENT_ns, TRIES = 50_000, 3  # far longer than asking three clocks takes; who is interrupted each time has other worries
 
 
 class Stamp:
@@ -33,16 +34,31 @@ class Stamp:
             if judged is None:
                 return kind, None
             values, quality = judged
+        monotonic_ns, boot_ns, wall_ns = _together(clock)
+        age_ns = monotonic_ns - sample.measured_ns(monotonic_ns)
         reading = Reading(
             seq=self._seq,
-            time_ns=clock.wall_ns() - sample.age_ns,
-            boot_ns=clock.boot_ns() - sample.age_ns,
+            time_ns=wall_ns - age_ns,
+            boot_ns=boot_ns - age_ns,
             clock=clock.state(),
             quality=quality,
             values=values,
         )
         self._seq += 1
         return kind, reading
+
+
+def _together(clock: Clock) -> tuple[int, int, int]:
+    """The monotonic, boot and wall clock of one moment: asked again where the machine did something else in between."""
+    for _ in range(TRIES - 1):
+        moment = _asked(clock)
+        if clock.monotonic_ns() - moment[0] < MOMENT_ns:
+            return moment
+    return _asked(clock)
+
+
+def _asked(clock: Clock) -> tuple[int, int, int]:
+    return clock.monotonic_ns(), clock.boot_ns(), clock.wall_ns()
 
 
 def _storable(values: tuple[Value, ...], quality: Quality) -> tuple[tuple[Value, ...], Quality]:

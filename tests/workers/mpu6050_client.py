@@ -3,7 +3,7 @@
     python -m tests.workers.mpu6050_client '{"bus": 1}'                prints each sample as it comes, reopening after errors
     python -m tests.workers.mpu6050_client '{"bus": 1}' --seconds 5    collects, prints at the end, then what it cost
 
-A sample: [moment in ns, monotonic, age deducted; quality; faults; values]. An error: {"error": its class, "what": its sentence, "took_s"}.
+A sample: [when it was measured in ns, monotonic; quality; faults; values]. An error: {"error": its class, "what": its sentence, "took_s"}.
 None is not printed, but the longest time between two yields is: the worker takes silence for a hang.
 """
 
@@ -44,7 +44,7 @@ def main(given: str, seconds: float | None) -> None:
 
 
 def line(sample: Sample, now_ns: int) -> list[Any]:
-    return [now_ns - sample.age_ns, sample.quality, sample.faults, list(sample.values.values())]
+    return [sample.measured_ns(now_ns), sample.quality, sample.faults, list(sample.values.values())]
 
 
 def _collect(found: driver.Driver, options: Any, seconds: float) -> None:

@@ -26,9 +26,10 @@ def load_s(short: float) -> float:
 
 
 class Got(NamedTuple):
-    """A sample, and when it was measured."""
+    """A sample, when it was measured and how long before its yield that was."""
 
     moment_ns: int
+    age_ns: int
     sample: Sample
 
 
@@ -66,7 +67,8 @@ class Stand:
                 continue
             self.longest_s = max(self.longest_s, self.now_s - before_s)
             if sample is not None:
-                got.append(Got(self.clock.now_ns - sample.age_ns, sample))
+                moment_ns = sample.measured_ns(self.clock.now_ns)
+                got.append(Got(moment_ns, self.clock.now_ns - moment_ns, sample))
         return got
 
     def started(self) -> Stand:

@@ -59,7 +59,7 @@ def test_any_weather(mode: str, events: Sequence[tuple[str, float]]) -> None:
     assert -1 not in numbers
     least = 1 if mode == "fifo" else 0  # a burst may come twice within the chip's millisecond
     assert all(least <= (after - before) % COUNTS for before, after in itertools.pairwise(numbers))
-    assert all(one.sample.age_ns >= 0 for one in got)
+    assert all(one.age_ns >= 0 for one in got)
     assert all(math.isfinite(value) for one in good(got) for value in one.sample.values.values() if isinstance(value, float))
     assert all(after.moment_ns > before.moment_ns for before, after in itertools.pairwise(got))
     assert stand.longest_s <= BEAT_s + 2 * STUCK_s

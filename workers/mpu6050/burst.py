@@ -69,4 +69,4 @@ class Polling:
 
     def _sample(self, moment_ns: int, values: Mapping[str, Value], quality: Quality) -> Sample:
         self._moment_ns = moment_ns = max(moment_ns - self._setting.delay_ns, self._moment_ns + 1)  # retries must not turn time back
-        return Sample(values, quality, age_ns=self._chip.clock.monotonic_ns() - moment_ns, faults=self._chip.new_faults())
+        return Sample(values, quality, at_ns=moment_ns, faults=self._chip.new_faults())

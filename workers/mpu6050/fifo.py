@@ -119,14 +119,15 @@ class Collecting:
         self._doubt = False
 
     def _dated(self, data: bytes, before_ns: int, after_ns: int) -> Iterator[Sample]:
-        clock, chip, delay_ns = self._clock, self._chip, self._setting.delay_ns
+        chip, delay_ns = self._chip, self._setting.delay_ns
         stamps = self._cadence.stamps(len(data) // PACKET_bytes, before_ns, after_ns)
         if self._gapless and stamps[0] - self._moment_ns > GAP_periods * self._cadence.period_ns:
             yield self._gap()
         self._gapless = True
-        for (values, quality), stamp_ns in zip(self._decoder.samples(data), stamps, strict=True):
+        for number, ((values, quality), stamp_ns) in enumerate(zip(self._decoder.samples(data), stamps, strict=True), 1):
             self._moment_ns = stamp_ns
-            yield Sample(values, quality, "", max(0, clock.monotonic_ns() - stamp_ns + delay_ns), chip.new_faults())
+            at_ns = min(stamp_ns - delay_ns, after_ns - len(stamps) + number)  # an even beat may run ahead of the clock by a little
+            yield Sample(values, quality, at_ns=at_ns, faults=chip.new_faults())
 
     def _lost(self) -> Sample:
         """A gap, behind which the cadence has to be found anew."""
@@ -139,7 +140,7 @@ class Collecting:
         now_ns = self._clock.monotonic_ns()
         self._moment_ns = min(now_ns, round(self._moment_ns + self._cadence.period_ns)) if self._moment_ns else now_ns
         self._gapless = False
-        return Sample(NOTHING, Quality.BAD, "", now_ns - self._moment_ns + self._setting.delay_ns, self._chip.new_faults())
+        return Sample(NOTHING, Quality.BAD, at_ns=self._moment_ns - self._setting.delay_ns, faults=self._chip.new_faults())
 
 
 def turn_s(setting: Setting) -> float:
