@@ -3,7 +3,8 @@
     python -m tests.workers.mpu6050_client '{"bus": 1}'                prints each sample as it comes, reopening after errors
     python -m tests.workers.mpu6050_client '{"bus": 1}' --seconds 5    collects, prints at the end, then what it cost
 
-A sample: [when it was measured in ns, monotonic; quality; faults; values]. An error: {"error": its class, "what": its sentence, "took_s"}.
+A sample: [when it was measured in ns, monotonic; quality; faults; values; its age in ns when it came].
+An error: {"error": its class, "what": its sentence, "took_s"}.
 None is not printed, but the longest time between two yields is: the worker takes silence for a hang.
 """
 
@@ -44,7 +45,8 @@ def main(given: str, seconds: float | None) -> None:
 
 
 def line(sample: Sample, now_ns: int) -> list[Any]:
-    return [sample.measured_ns(now_ns), sample.quality, sample.faults, list(sample.values.values())]
+    moment_ns = sample.measured_ns(now_ns)
+    return [moment_ns, sample.quality, sample.faults, list(sample.values.values()), now_ns - moment_ns]
 
 
 def _collect(found: driver.Driver, options: Any, seconds: float) -> None:

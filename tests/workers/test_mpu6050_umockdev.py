@@ -19,16 +19,22 @@ from workers.mpu6050 import Options
 from workers.virtual.scene6050 import COUNTS, number_of
 
 PERIOD_ns = 10_000_000
+FILTER_ns = 4_850_000  # by which the filter of 42 Hz delays a sample
 BURST = {"bus": 1, "rate_hz": 100}
 FIFO = {"bus": 1, "rate_hz": 1000, "mode": "fifo"}
 LOAD_s, POOR_LOAD_s = load_s(5), load_s(3)
 OVERFLOWS = 20
 
-Line = Any  # what tests/workers/mpu6050_client.py prints: [moment in ns, quality, faults, values], or {"error": …}
+Line = Any  # what tests/workers/mpu6050_client.py prints: [moment in ns, quality, faults, values, age in ns], or {"error": …}
 
 
 def good(lines: list[Line]) -> list[Line]:
     return [line for line in lines if isinstance(line, list) and line[1] == "good"]
+
+
+def failed(lines: list[Line]) -> list[Line]:
+    """Bad in their own slot; those that a busy machine came too late for, however many, are a slot old at least."""
+    return [line for line in lines if line[1] == "bad" and line[4] < PERIOD_ns + FILTER_ns]
 
 
 def errors(lines: list[Line]) -> list[Line]:
@@ -61,7 +67,7 @@ def test_bursts_at_100_hz() -> None:
         assert device.wait() == 0, device.errors()
         *lines, cost = device.lines()
     slots_filled(lines)
-    assert len(good(lines)) > 0.9 * len(lines)
+    assert failed(lines) == []
     assert good(lines)[0][3][2] == pytest.approx(G_m_s2, rel=0.15)
     assert cost["longest_pause_s"] < 1
     print(f"100 Hz in bursts: {cost['cpu_s'] / cost['took_s']:.2%} of a core")
@@ -143,7 +149,7 @@ def test_five_transfers_in_a_hundred_fail(options: dict[str, object]) -> None:
     if options is BURST:
         slots_filled(lines)
         assert len(lines) == pytest.approx(100 * POOR_LOAD_s, abs=2)
-        assert len(good(lines)) > 0.9 * len(lines)
+        assert len(failed(lines)) < 0.02 * len(lines)  # 5 % without trying again
     least = 1 if options is FIFO else 0  # a late burst and the next may find the same sample in the registers
     assert all(least <= (after - before) % COUNTS < COUNTS // 2 for before, after in itertools.pairwise(numbers(good(lines))))
     assert sum(line[2] for line in lines) > 0
