@@ -74,8 +74,11 @@ def test_newest_from_the_future_is_not_negative() -> None:
 
 
 def test_nothing_read_yet_shows_a_dash() -> None:
-    """A sensor without a reading has no newest one."""
+    """A sensor without a reading has no newest one; of one without values, of which many would be left out, there is nothing to show."""
     assert show.newest({}) == "-"
+    bad = {"newest_ns": 1_000_000_000, "newest": dict.fromkeys([f"acceleration_{axis}_m_s2" for axis in "xyz"] + ["p", "q"])}
+    assert show.newest(bad, 1_000_000_001) == "-"
+    assert show.newest(bad, 9_000_000_000) == "-  8 s ago"
 
 
 def test_the_supervisors_reason_wins_over_the_workers() -> None:

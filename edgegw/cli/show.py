@@ -164,7 +164,7 @@ def newest(health: Mapping[str, Any], now_ns: int | None = None) -> str:
     if not health.get("newest_ns"):
         return "-"
     age_s = max(0.0, ((now_ns or time.time_ns()) - health["newest_ns"]) / 1e9)
-    values = " ".join(f"{name}={value}" for name, value in compact(health["newest"]).items())
+    values = " ".join(f"{name}={value}" for name, value in compact(health["newest"]).items()) or "-"  # of many values there may be none
     return f"{values}  {span(age_s)} ago" if age_s >= 2 else values
 
 
