@@ -28,10 +28,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     send_faces: Annotated[bool, Meta(description="as a camera has it")] = True
 
 
+def grain(number: int) -> bytes:
+    """Of which a picture is full: in each piece of one, of 63 bytes or more, there is one."""
+    return hashlib.sha256(str(number).encode()).digest()
+
+
 def picture(number: int) -> bytes:
     """Begins and ends as a JPEG does; no two are equal."""
-    seed = hashlib.sha256(str(number).encode()).digest()
-    return b"\xff\xd8" + (seed * (PICTURE_bytes // len(seed))) + b"\xff\xd9"
+    return b"\xff\xd8" + grain(number) * (PICTURE_bytes // len(grain(number))) + b"\xff\xd9"
 
 
 def digest(number: int) -> str:
