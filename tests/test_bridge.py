@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import tempfile
@@ -26,7 +27,7 @@ from edgegw.errors import SpoolError, Unavailable
 from edgegw.health import BridgeHealth
 from edgegw.reading import Batch, Counts, Run
 from edgegw.spool import Book, Commit, Reader, Share, Spool, Turn
-from edgegw.spool.attached import NEVER
+from edgegw.spool.attached import moment
 from edgegw.tally import Tally
 from edgegw.testing import ListSink
 from tests.records import a_reading, a_run
@@ -138,7 +139,8 @@ class Bench:
     def _work(self) -> None:
         """As edgegw.bridge.run(): all in one thread, as SQLite wants it."""
         log, clock = self.rig.process.log, SystemClock()
-        keeper = Keeper(lambda: SpySpool(self.spool, ["one"], self), self.directory / "tally", log, lambda: NEVER, 1)
+        now = functools.partial(moment, SystemClock(), "boot")
+        keeper = Keeper(lambda: SpySpool(self.spool, ["one"], self), self.directory / "tally", log, now, 1 << 60)
         try:
             out = Forwarder(self.sink, self.spool, keeper.reach("one"), log, clock, lambda: 0.5)
             keeper.serve([out])

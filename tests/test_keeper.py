@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pytest
 
+from edgegw.bridge.crowd import TAKEN_ns
 from edgegw.bridge.forwarder import Forwarder
 from edgegw.bridge.gather import Step
 from edgegw.bridge.keeper import Keeper
@@ -75,7 +76,8 @@ class Bench:
         self.path = directory / "spool.db"
         self.tallies = directory / "tally"
         self.tallies.mkdir()
-        self.keeper = Keeper(lambda: Spy(self.path, ["one", "two"], self.plan), self.tallies, self.rig.process.log, lambda: NEVER, 1)
+        self.now = NEVER
+        self.keeper = Keeper(lambda: Spy(self.path, ["one", "two"], self.plan), self.tallies, self.rig.process.log, lambda: self.now, 1)
         self.one, self.two = self._forwarder("one"), self._forwarder("two")
         self.keeper.serve([self.one, self.two])
 
@@ -301,6 +303,7 @@ def test_who_has_no_room_is_said_once_and_when_it_is_over(bench: Bench) -> None:
     bench.done(bench.one, 1)
     bench.done(bench.two, 1)
     bench.keeper.commit([handed(RUN, 1, 3)])
+    bench.now = NEVER._replace(boot_ns=TAKEN_ns + 1)
     assert bench.keeper.crowd.health({}) == ()
     assert len(bench.rig.log("spool_has_no_room")) == len(bench.rig.log("spool_has_room_again")) == 1
 

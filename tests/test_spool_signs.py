@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgegw.bridge.crowd import CALM_ns, Crowd, sentence
+from edgegw.bridge.crowd import CALM_ns, Crowd, TAKEN_ns, sentence
 from edgegw.bridge.gauge import Gauge, span
 from edgegw.cli import show
 from edgegw.clock import NS_PER_S
@@ -75,6 +75,21 @@ def test_a_rate_needs_a_minute() -> None:
     """What starting up costs would be taken for the rule."""
     assert card.day_bytes(1000, 59.0) == 0
     assert card.day_bytes(1000, 86_400.0) == 1000
+
+
+def test_room_that_comes_and_goes_is_one_trouble(rig: Rig) -> None:
+    """A full spool that is drained has room at each trim, for a moment: one line for all of it, and one when it is over for a while."""
+    now = [0]
+    crowd = Crowd(rig.process.log, lambda: now[0])
+    for number in range(100):
+        crowd.note([handed(RUN, number, number)], Turn(blocked={RUN.id: "share"} if number % 2 == 0 else {}))
+        now[0] += 30_000_000
+    assert [one.sensor for one in crowd.health({})] == ["front"]
+    now[0] += TAKEN_ns - 30_000_000
+    crowd.note([handed(RUN, 100, 100)], Turn())
+    assert crowd.health({}) == ()
+    assert len(rig.log("spool_has_no_room")) == len(rig.log("spool_has_room_again")) == 1
+    rig.close()
 
 
 def test_giving_up_is_over_when_it_has_been_calm(rig: Rig) -> None:

@@ -10,6 +10,7 @@ from edgegw.log import Logger
 from edgegw.spool import Cause, GivenUp, Handed, Policy, Turn
 
 CALM_ns = 10 * NS_PER_S  # without giving anything up, before it counts as over; a sensor may bring something once in 5 s only
+TAKEN_ns = 2 * NS_PER_S  # without being turned away, where something was taken in: a full spool has room for a moment at each trim
 _CAUSES: Mapping[Cause, tuple[str, str]] = {
     "share": ("it holds all of the spool that its spool_max_bytes allows", "bring the sinks back, or raise that"),
     "quota": ("the spool holds all that max_bytes in [spool] allows", "bring the sinks back, or raise that"),
@@ -28,6 +29,11 @@ class _State:
         self.why = sentence(policy, cause)
         self.since_ns = self.last_ns = now_ns
         self.readings = 0
+        self.taken = False  # something of it was taken in, and nothing turned away since
+
+    def over(self, now_ns: int) -> bool:
+        """Whether it may be called well again."""
+        return now_ns - self.last_ns > (TAKEN_ns if self.taken else CALM_ns)
 
 
 class Crowd:
@@ -45,8 +51,8 @@ class Crowd:
             cause = turn.blocked.get(run.id)
             if cause:
                 self._suffers(run.sensor, "block", cause)
-            elif run.sensor not in given_up and self._policy(run.sensor) == "block":
-                self._is_well(run.sensor)
+            elif run.sensor not in given_up and (state := self._states.get(run.sensor)) and state.policy == "block":
+                state.taken = True
         self._count(turn.given_up)
         self._calm_down()
 
@@ -76,14 +82,11 @@ class Crowd:
             state = self._states[sensor] = _State(policy, cause, self._now_ns())
             state.readings = given_up
             self._log.warning("spool_has_no_room", sensor=sensor, why=state.why)
-        state.last_ns = self._now_ns()
+        state.last_ns, state.taken = self._now_ns(), False
         return state
 
-    def _policy(self, sensor: str) -> Policy | None:
-        return self._states[sensor].policy if sensor in self._states else None
-
     def _calm_down(self) -> None:
-        over = [sensor for sensor, state in self._states.items() if self._now_ns() - state.last_ns > CALM_ns]
+        over = [sensor for sensor, state in self._states.items() if state.over(self._now_ns())]
         for sensor in over:
             self._is_well(sensor)
 
