@@ -113,15 +113,19 @@ class Bridge:
             self._expired_ns = now
             self._keeper.expire()
         if now - self._beat_ns >= BEAT_ns:
-            self._beat_ns = now
-            if self._lifeline.cut():
-                self._stop.ask()
-            self._keeper.keep_time(self._timekeeper)
-            self._refusals.look(self._intake.refused, self._intake.why, now)
-            for peer, patience in self._intake.patience():
-                self._end.answer(peer, patience)
-            self._notifier.beat(msgspec.json.encode(self._health()).decode())
+            self._beat(now)
         return heard
+
+    def _beat(self, now: int) -> None:
+        """What is done once a second, whether anything came or not."""
+        self._beat_ns = now
+        if self._lifeline.cut():
+            self._stop.ask()
+        self._keeper.keep_time(self._timekeeper)
+        self._refusals.look(self._intake.refused, self._intake.why, now)
+        for peer, patience in self._intake.patience():
+            self._end.answer(peer, patience)
+        self._notifier.beat(msgspec.json.encode(self._health()).decode())
 
     def _salvage(self, now: int) -> None:
         """Piece by piece, so that workers and sinks need not wait for all of it."""

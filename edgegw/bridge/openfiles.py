@@ -9,7 +9,7 @@ from edgegw.clock import NS_PER_S
 from edgegw.log import Logger
 
 LISTENERS = 128  # at the tap, or as many others that keep a connection
-OWN_files = 64  # libraries, sockets, the spool and three sinks; 45 were seen
+OWN_files = 64  # libraries, sockets, the spool and the sinks; with SQLite and four sensors 32 were open
 HEADROOM = 0.75  # of what the process may have: what is short is not only short of listeners
 CALM_ns = NS_PER_S  # before it takes listeners again, so that it does not flutter
 

@@ -82,6 +82,7 @@ class RabbitMQ(_Behind):
         return history.from_messages(self.sink, bodies)
 
     def close(self) -> None:
+        """Remove exchange and queue, also where the way there is cut just now; then as ever."""
         if self._settings is not None and self._settings.sinks.rabbitmq is not None:
             with contextlib.suppress(EdgegwError):  # the drill has its verdict, or an error of its own to tell
                 self._proxy.blackhole(on=False)
